@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * dispatcher_with_send.c - a dispatcher with simple buffered output.
+ *
+ * Python puts data into out_buffer and sends from there; here data goes straight to the
+ * descriptor when nothing waits before it, and only what did not go is copied.  Python
+ * also cuts the sent part off a byte string each time, which is quadratic for a slow
+ * peer (FIELD.md B16).
+ */
+
+#include "buffer.h"
+#include "channel.h"
+#include "map.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+
+/* The most that one write event sends. */
+enum { PIECE = 65536 };
+
+static void dispose(struct asyncore_dispatcher *d)
+{
+	buffer_free(&((struct asyncore_dispatcher_with_send *)d)->out_buffer);
+}
+
+const struct asyncore_dispatcher_type asyncore_dispatcher_with_send_type = {
+	.base = &asyncore_dispatcher_type,
+	.name = "asyncore.dispatcher_with_send",
+	.flags = ASYNCORE_PREDICATES_TOUCHED,
+	.writable = asyncore_dispatcher_with_send_writable,
+	.handle_write = asyncore_dispatcher_with_send_handle_write,
+	.send = asyncore_dispatcher_with_send_send,
+	.initiate_send = asyncore_dispatcher_with_send_initiate_send,
+	.dispose = dispose,
+};
+
+/* The object, if it is one of this class. */
+static struct asyncore_dispatcher_with_send *self_of(struct asyncore_dispatcher *d)
+{
+	struct asyncore_channel *c = channel_of(d);
+
+	return c != NULL && c->methods->slot.initiate_send != NULL ?
+	       (struct asyncore_dispatcher_with_send *)d : NULL;
+}
+
+int asyncore_dispatcher_with_send_init(struct asyncore_dispatcher_with_send *d,
+				       const struct asyncore_dispatcher_type *type, int fd,
+				       struct asyncore_map *map)
+{
+	if (d == NULL)
+		return -EINVAL;
+	d->out_buffer = NULL;
+	return dispatcher_init(&d->dispatcher, type, &asyncore_dispatcher_with_send_type, fd,
+			       map);
+}
+
+size_t asyncore_dispatcher_with_send_pending(const struct asyncore_dispatcher_with_send *d)
+{
+	return d != NULL ? buffer_len(d->out_buffer) : 0;
+}
+
+int asyncore_dispatcher_with_send_writable(struct asyncore_dispatcher *d)
+{
+	struct asyncore_dispatcher_with_send *self = self_of(d);
+
+	if (self == NULL)
+		return -EINVAL;
+	return !channel_has(d->channel, CHANNEL_CONNECTED) || self->out_buffer != NULL;
+}
+
+/* What a send left unsent, `result` being a negative errno: nothing, a closed channel or
+ * an error. */
+static int send_failed(struct asyncore_dispatcher *d, int result)
+{
+	int r;
+
+	if (result == -EAGAIN)
+		return 0;
+	if (!asyncore_disconnected(result))
+		return ASYNCORE_RAISE(d, result);
+	r = channel_handle_close(d->channel);
+	return r < 0 ? r : 0;
+}
+
+int asyncore_dispatcher_with_send_initiate_send(struct asyncore_dispatcher *d)
+{
+	struct asyncore_dispatcher_with_send *self = self_of(d);
+	size_t len;
+	int n;
+
+	if (self == NULL)
+		return -EINVAL;
+	len = buffer_len(self->out_buffer);
+	/* Python sends even nothing; for a datagram socket that would be a message. */
+	if (len == 0 || d->channel->fd < 0)
+		return 0;
+	n = channel_send(d->channel, buffer_bytes(self->out_buffer), len < PIECE ? len : PIECE);
+	if (n < 0)
+		return send_failed(d, n);
+	buffer_drain(&self->out_buffer, (size_t)n);
+	if (self->out_buffer == NULL)
+		map_touch(d->channel);
+	return 0;
+}
+
+int asyncore_dispatcher_with_send_handle_write(struct asyncore_dispatcher *d)
+{
+	return asyncore_initiate_send(d);
+}
+
+/* Queue what is left; the first bytes to wait make the channel writable. */
+static int queue(struct asyncore_dispatcher_with_send *self, const char *data, size_t len)
+{
+	const bool was_empty = self->out_buffer == NULL;
+	int r = buffer_append(&self->out_buffer, data, len);
+
+	if (r == 0 && was_empty)
+		map_touch(self->dispatcher.channel);
+	return r;
+}
+
+static void log_sending(struct asyncore_dispatcher *d, size_t len)
+{
+	asyncore_log_infof(d, "info", "sending %zu bytes", len);
+}
+
+int asyncore_dispatcher_with_send_send(struct asyncore_dispatcher *d, const void *data,
+				       size_t len)
+{
+	struct asyncore_dispatcher_with_send *self = self_of(d);
+	struct asyncore_channel *c;
+	const char *bytes = data;
+	int n = 0, r;
+
+	if (self == NULL || (data == NULL && len > 0) || len > INT_MAX)
+		return -EINVAL;
+	c = d->channel;
+	if (c->fd < 0)
+		return 0;
+	if (channel_has(c, CHANNEL_DEBUG))
+		log_sending(d, len);
+
+	/* Something waits already, or a class wants to do the sending itself. */
+	if (self->out_buffer != NULL || c->methods->slot.initiate_send !=
+					asyncore_dispatcher_with_send_initiate_send) {
+		r = queue(self, bytes, len);
+		if (r >= 0)
+			r = asyncore_initiate_send(d);
+		return r < 0 ? r : (int)len;
+	}
+	if (len > 0)
+		n = channel_send(c, bytes, len < PIECE ? len : PIECE);
+	if (n == (int)len)
+		return n;
+	/* The rest is queued before a handler hears of a lost connection. */
+	r = queue(self, bytes + (n > 0 ? n : 0), len - (n > 0 ? (size_t)n : 0));
+	if (r < 0)
+		return n > 0 ? n : ASYNCORE_RAISE(d, r);
+	if (n < 0)
+		r = send_failed(d, n);
+	return r < 0 ? r : (int)len;
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * loop.c - the loop.  Read asyncore_loop() and run_pass(), at the end, first.
+ *
+ * A pass collects with libevent and dispatches by itself: libevent's callbacks have only
+ * marked channels, so handlers are called in map order whatever the backend, may run the
+ * loop again, and are never called for a channel that was closed a moment ago.
+ */
+
+#include "loop.h"
+#include "map.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <stdlib.h>
+
+typedef int handler(struct asyncore_dispatcher *);
+
+/* --- one handler ------------------------------------------------------------------ */
+
+/* What became of a handler, for the handlers that would follow. */
+struct outcome {
+	bool failed;		/* it raised */
+	bool closed;		/* handle_close() was called */
+};
+
+static bool is_error(int result)
+{
+	return result < 0 && result != -EAGAIN;
+}
+
+/* A handler raised.  With use_poll a lost connection is no error but the end of the
+ * channel; a connect that timed out is an error all the same. */
+static int raised(struct asyncore_channel *c, int error, const char *name, bool use_poll)
+{
+	if (use_poll && asyncore_disconnected(error) &&
+	    !(error == -ETIMEDOUT && channel_has(c, CHANNEL_CONNECTING)))
+		return channel_handle_close(c);
+	return error_handle(c, error, name);
+}
+
+/* After a handler that raised, or that drew attention to something. */
+static int settle(struct asyncore_map *map, struct asyncore_channel *c, int result,
+		  const char *name, bool use_poll, struct outcome *outcome)
+{
+	if (result == ASYNCORE_EXIT_NOW)
+		map->exit_now = true;
+	if (is_error(result)) {
+		outcome->failed = true;
+		result = map->exit_now ? 0 : raised(c, result, name, use_poll);
+	}
+	if (channel_has(c, CHANNEL_CLOSE_CALLED))
+		outcome->closed = true;
+	c->flags &= ~CHANNEL_CLOSE_CALLED;
+	error_void(&map->error);	/* handled, or swallowed */
+	if (map->exit_now)
+		return ASYNCORE_EXIT_NOW;
+	return is_error(result) ? result : 0;
+}
+
+/*
+ * Call one handler; if it raises, tell the channel.  Returns what leaves the loop, or 0.
+ * The channel is held, because a handler may move it to another map and run that.
+ */
+static int call_handler(struct asyncore_channel *c, handler *method, const char *name,
+			bool use_poll, struct outcome *outcome)
+{
+	struct asyncore_map *map = c->map;
+	struct asyncore_channel *outer = map->current;
+	int r;
+
+	channel_hold(c);
+	map->current = c;
+	r = method(c->dispatcher);
+	if (r < 0 || map->attention) {
+		r = settle(map, c, r, name, use_poll, outcome);
+		/* A handler that still runs further out has to be settled, too. */
+		map->attention = outer != NULL;
+	} else {
+		r = 0;
+	}
+	map->current = outer;
+	channel_release(c);
+	return r;
+}
+
+/* --- one channel ------------------------------------------------------------------ */
+
+/* Is it marked for this?  The mark is taken: nobody delivers it again. */
+static bool take_mark(struct asyncore_channel *c, unsigned event)
+{
+	if (!(c->fired & event))
+		return false;
+	c->fired &= (uint8_t)~event;
+	return true;
+}
+
+/* The poll(2) way: all events of one channel, until one fails. */
+static int dispatch_channel(struct asyncore_channel *c)
+{
+	const struct asyncore_dispatcher_type *slot = &c->methods->slot;
+	const struct {
+		unsigned event;
+		handler *method;
+		const char *name;
+	} step[] = {
+		{ EVENT_READ, slot->handle_read_event, "handle_read_event" },
+		{ EVENT_WRITE, slot->handle_write_event, "handle_write_event" },
+		{ EVENT_URGENT, slot->handle_expt_event, "handle_expt_event" },
+		{ EVENT_HANGUP, slot->handle_close, "handle_close" },
+	};
+	struct outcome outcome = { false, false };
+	int i, r = 0;
+
+	channel_hold(c);
+	for (i = 0; i < 4 && r >= 0; i++) {
+		if (!take_mark(c, step[i].event) || outcome.failed)
+			continue;
+		if (step[i].event == EVENT_HANGUP && outcome.closed)
+			continue;
+		r = call_handler(c, step[i].method, step[i].name, true, &outcome);
+	}
+	channel_release(c);
+	return r;
+}
+
+/* --- all channels that fired ------------------------------------------------------ */
+
+static int by_seq(const void *a, const void *b)
+{
+	const struct asyncore_channel *left = *(struct asyncore_channel *const *)a;
+	const struct asyncore_channel *right = *(struct asyncore_channel *const *)b;
+
+	return (left->seq > right->seq) - (left->seq < right->seq);
+}
+
+/* Into map order; mostly they are already. */
+static void sort_fired(struct asyncore_channel **fired, size_t n)
+{
+	size_t i;
+
+	for (i = 1; i < n; i++) {
+		if (fired[i - 1]->seq > fired[i]->seq) {
+			qsort(fired, n, sizeof *fired, by_seq);
+			return;
+		}
+	}
+}
+
+/* One kind of event of the channels that fired in this pass.  The array may move and its
+ * entries may be forgotten while handlers run. */
+static int dispatch_kind(struct asyncore_map *map, size_t first, size_t end, unsigned event,
+			 const char *name)
+{
+	struct outcome unused;
+	size_t i;
+	int r;
+
+	for (i = first; i < end; i++) {
+		struct asyncore_channel *c = map->fired[i];
+
+		if (c == NULL || !take_mark(c, event))
+			continue;
+		r = call_handler(c, event == EVENT_READ ? c->methods->slot.handle_read_event :
+				 event == EVENT_WRITE ? c->methods->slot.handle_write_event :
+				 c->methods->slot.handle_expt_event, name, false, &unused);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The select(2) way: all reads, then all writes, then all exceptions. */
+static int dispatch_kinds(struct asyncore_map *map, size_t first, unsigned events)
+{
+	const size_t end = map->nfired;
+	int r = 0;
+
+	if (events & EVENT_READ)
+		r = dispatch_kind(map, first, end, EVENT_READ, "handle_read_event");
+	if (r >= 0 && events & EVENT_WRITE)
+		r = dispatch_kind(map, first, end, EVENT_WRITE, "handle_write_event");
+	if (r >= 0 && events & EVENT_URGENT)
+		r = dispatch_kind(map, first, end, EVENT_URGENT, "handle_expt_event");
+	return r;
+}
+
+static int dispatch_channels(struct asyncore_map *map, size_t first)
+{
+	const size_t end = map->nfired;
+	size_t i;
+	int r = 0;
+
+	for (i = first; i < end && r >= 0; i++)
+		if (map->fired[i] != NULL && map->fired[i]->fired != 0)
+			r = dispatch_channel(map->fired[i]);
+	return r;
+}
+
+/* Deliver what stands on the stack from `first` on, and pop it. */
+static int dispatch(struct asyncore_map *map, size_t first, bool use_poll)
+{
+	const unsigned events = map->fired_events;
+	size_t i;
+	int r;
+
+	map->fired_events = 0;
+	sort_fired(map->fired + first, map->nfired - first);
+	r = use_poll ? dispatch_channels(map, first) : dispatch_kinds(map, first, events);
+
+	/* Left over after ExitNow, or from a pass whose order skipped them: level triggers
+	 * bring them back. */
+	for (i = first; i < map->nfired; i++)
+		if (map->fired[i] != NULL)
+			map->fired[i]->fired = 0;
+	map->nfired = first;
+	return r;
+}
+
+/* --- for other people's pollers ---------------------------------------------------- */
+
+/*
+ * Dispatch these events to one channel, from anywhere.  Marks that a pass has set are
+ * left to it.
+ */
+static int dispatch_alone(struct asyncore_dispatcher *d, unsigned events, bool use_poll)
+{
+	struct asyncore_channel *c = channel_of(d);
+	struct asyncore_map *map;
+	struct outcome unused;
+	unsigned pending;
+	int r;
+
+	if (c == NULL)
+		return -EINVAL;
+	if (channel_has(c, CHANNEL_CLOSED))
+		return -EBADF;
+	map = c->map;
+	map->users++;
+	if (map->depth == 0 && map->current == NULL)
+		map->exit_now = false;
+
+	channel_hold(c);
+	pending = c->fired & ~events;
+	c->fired = (uint8_t)events;
+	if (use_poll)
+		r = dispatch_channel(c);
+	else if (take_mark(c, EVENT_READ))
+		r = call_handler(c, c->methods->slot.handle_read_event, "handle_read_event",
+				 false, &unused);
+	else if (take_mark(c, EVENT_WRITE))
+		r = call_handler(c, c->methods->slot.handle_write_event, "handle_write_event",
+				 false, &unused);
+	else
+		r = call_handler(c, c->methods->slot.handle_expt_event, "handle_expt_event",
+				 false, &unused);
+	if (channel_has(c, CHANNEL_IN_MAP))
+		c->fired |= (uint8_t)pending;
+	channel_release(c);
+	map_unuse(map);
+	return r;
+}
+
+int asyncore_read(struct asyncore_dispatcher *d)
+{
+	return dispatch_alone(d, EVENT_READ, false);
+}
+
+int asyncore_write(struct asyncore_dispatcher *d)
+{
+	return dispatch_alone(d, EVENT_WRITE, false);
+}
+
+int asyncore_exception(struct asyncore_dispatcher *d)
+{
+	return dispatch_alone(d, EVENT_URGENT, false);
+}
+
+int asyncore_readwrite(struct asyncore_dispatcher *d, int flags)
+{
+	unsigned events = 0;
+
+	if (flags & POLLIN)
+		events |= EVENT_READ;
+	if (flags & POLLOUT)
+		events |= EVENT_WRITE;
+	if (flags & POLLPRI)
+		events |= EVENT_URGENT;
+	if (flags & (POLLHUP | POLLERR | POLLNVAL))
+		events |= EVENT_HANGUP;
+	return dispatch_alone(d, events, true);
+}
+
+/* --- close_all ---------------------------------------------------------------------- */
+
+static int close_one(struct asyncore_dispatcher *d, void *arg)
+{
+	const bool ignore_all = *(const bool *)arg;
+	int r = asyncore_close(d);
+
+	if (r == ASYNCORE_EXIT_NOW)
+		return r;
+	return r < 0 && r != -EBADF && !ignore_all ? r : 0;
+}
+
+int asyncore_close_all(struct asyncore_map *map, bool ignore_all)
+{
+	int r;
+
+	map = map_or_default(map);
+	if (map == NULL)
+		return -ENOMEM;
+	r = asyncore_map_foreach(map, close_one, &ignore_all);
+	if (r < 0)
+		return r;
+	map_clear(map);
+	if (map->depth == 0)
+		map_sweep(map);
+	return 0;
+}
+
+/* --- passes ----------------------------------------------------------------------- */
+
+/* A handler said ExitNow, whoever dropped it since. */
+static int exit_or(struct asyncore_map *map, int result)
+{
+	return map->exit_now && result >= 0 ? ASYNCORE_EXIT_NOW : result;
+}
+
+/* The end of a pass.  After an outermost one nothing points to a channel any more, and
+ * those that nobody refers to can go. */
+static int end_pass(struct asyncore_map *map, int result)
+{
+	map->depth--;
+	if (result == ASYNCORE_EXIT_NOW)
+		map->exit_now = false;
+	if (map->depth == 0)
+		map_sweep(map);
+	return result;
+}
+
+int loop_serve(struct asyncore_map *map)
+{
+	int r;
+
+	map->exit_now = false;
+	map->depth++;
+	interest_fire_always(map);
+	r = dispatch(map, 0, false);
+	if (r >= 0)
+		r = exit_or(map, interest_refresh(map, false));
+	r = end_pass(map, r);
+	if (map->size == 0)
+		poller_rest(map);
+	else if (map->nalways_wanted > 0 || map_has_touched(map))
+		poller_serve_within(map, 0);
+	else if (map->nasked > 0)
+		poller_serve_within(map, ASYNCORE_TIMEOUT);
+	return r;
+}
+
+static int run_pass(struct asyncore_map *map, double timeout, bool use_poll)
+{
+	/* What is left below on the stack belongs to the pass that we are nested in. */
+	const size_t first = map->depth > 0 ? map->nfired : 0;
+	int r;
+
+	if (map->size == 0)
+		return 0;
+	if (map->depth == 0)
+		map->exit_now = false;
+	else if (map->exit_now)
+		return ASYNCORE_EXIT_NOW;	/* the outer pass is being left */
+
+	map->depth++;
+	r = interest_refresh(map, use_poll);
+	if (r >= 0)
+		r = poller_wait(map, map_has_touched(map) ? 0 : timeout);
+	if (r >= 0)
+		interest_fire_always(map);
+	r = exit_or(map, r);
+	if (r >= 0)
+		r = dispatch(map, first, use_poll);
+	return end_pass(map, r);
+}
+
+static int run_passes(double timeout, bool use_poll, struct asyncore_map *map, int count)
+{
+	int r = 0;
+
+	map = map_or_default(map);
+	if (map == NULL)
+		return -ENOMEM;
+	if (isnan(timeout))
+		return -EINVAL;
+	if (map->poller.waiting || map->poller.serving)
+		return -EBUSY;
+	while (map->size > 0 && count != 0 && r >= 0) {
+		r = run_pass(map, timeout, use_poll);
+		if (count > 0)
+			count--;
+	}
+	if (map->depth == 0)
+		poller_rest(map);
+	return r;
+}
+
+int asyncore_poll(double timeout, struct asyncore_map *map)
+{
+	return run_passes(timeout, false, map, 1);
+}
+
+int asyncore_poll2(double timeout, struct asyncore_map *map)
+{
+	return run_passes(timeout, true, map, 1);
+}
+
+int asyncore_poll3(double timeout, struct asyncore_map *map)
+{
+	return asyncore_poll2(timeout, map);
+}
+
+int asyncore_loop(double timeout, bool use_poll, struct asyncore_map *map, int count)
+{
+	return run_passes(timeout, use_poll, map, count);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * map.h - a map of channels, and what a loop over it needs.
+ *
+ * Channels by descriptor are an array; map order is the order of their `seq`.
+ *
+ * The agenda is one list of the channels that something is to be done about: those in
+ * the map have predicates to be asked (loop: before the wait), those out of it wait to be
+ * disposed of (map_sweep(): after an outermost pass).
+ *
+ * The asked channels are those whose class overrides a predicate that may change at any
+ * time; they stand in an array of their own, in map order, because they are walked on
+ * every pass.
+ *
+ * The fired channels are a stack: every pass, nested ones too, pushes what fired during
+ * its own wait and pops it at its end.  A channel may stand there twice; its marks say
+ * what is still to be delivered.
+ */
+
+#ifndef MAP_H
+#define MAP_H
+
+#include "channel.h"
+#include "error.h"
+#include "poller.h"
+
+struct asyncore_map {
+	struct poller poller;
+
+	/* The pass. */
+	struct asyncore_channel **fired;
+	size_t nfired, fired_size;
+	unsigned fired_events;		/* all EVENT_* of this pass together */
+	unsigned depth;			/* passes that are running, nested ones in others */
+	struct asyncore_channel *current;	/* whose handler is running */
+	bool attention;			/* something below is set: look after the handler */
+	bool exit_now;			/* a handler raised ASYNCORE_EXIT_NOW */
+	bool close_called;		/* CHANNEL_CLOSE_CALLED is set on `current` */
+	bool use_poll;			/* how the last pass watched for urgent data */
+
+	/* Membership. */
+	struct asyncore_channel **by_fd;
+	size_t by_fd_size;
+	size_t size;
+	uint64_t next_seq;
+
+	struct asyncore_channel *agenda_first, **agenda_last;
+	size_t nagenda;
+	size_t norphans;		/* those that are out of the map */
+	bool sweeping;
+
+	struct asyncore_channel **asked;	/* NULL where one has left */
+	size_t nasked, asked_size, asked_holes;
+	unsigned asking;		/* walks over `asked` that are running */
+
+	/* Channels whose descriptor the poller does not take: always ready. */
+	struct asyncore_channel **always;
+	size_t nalways, always_size;
+	size_t nalways_wanted;		/* those that want an event now */
+
+	size_t npaused;			/* listeners that wait for descriptors */
+
+	struct error_record error;	/* what was raised last */
+
+	size_t users;			/* channels, in it or not, that point here */
+	bool freeing, freed;		/* asyncore_map_free() runs, is done */
+};
+
+/* The map that is meant: NULL stands for the default map.  NULL if there is none. */
+struct asyncore_map *map_or_default(struct asyncore_map *map);
+
+/* Put a channel that has a descriptor into the map, or take it out. */
+int map_add(struct asyncore_map *map, struct asyncore_channel *c);
+void map_remove(struct asyncore_channel *c);
+
+/* Take every channel out. */
+void map_clear(struct asyncore_map *map);
+
+/* A channel that is not in its map leaves it for another one, or is freed: nothing of the
+ * map may point to it any more. */
+void map_forget(struct asyncore_channel *c);
+
+/* Is the channel of this map in it? */
+static inline bool map_holds(const struct asyncore_map *map, const struct asyncore_channel *c)
+{
+	return c->map == map && channel_has(c, CHANNEL_IN_MAP);
+}
+
+/* Something is to be done about it (see above). */
+void map_put_on_agenda(struct asyncore_channel *c);
+
+/* Its predicates may have changed. */
+static inline void map_touch(struct asyncore_channel *c)
+{
+	if (!channel_has(c, CHANNEL_ON_AGENDA) && channel_has(c, CHANNEL_IN_MAP))
+		map_put_on_agenda(c);
+}
+
+/* Is there a channel in the map whose predicates are to be asked? */
+static inline bool map_has_touched(const struct asyncore_map *map)
+{
+	return map->nagenda > map->norphans;
+}
+
+/* A channel was marked for the running pass; what it says of memory is in map.c. */
+void map_fire(struct asyncore_map *map, struct asyncore_channel *c, unsigned events);
+
+/* Outside any pass: dispose of what nobody refers to. */
+void map_sweep(struct asyncore_map *map);
+
+/* The head of the agenda, taken off it. */
+struct asyncore_channel *map_take_from_agenda(struct asyncore_map *map);
+
+/* One user less; the last one frees a map that asyncore_map_free() gave up. */
+void map_unuse(struct asyncore_map *map);
+
+/* Room for `needed` entries in an array of pointers; 0 or -ENOMEM. */
+int map_reserve(struct asyncore_channel ***array, size_t *size, size_t needed);
+
+/* Descriptors may be free again: let the paused listeners go on. */
+void map_resume(struct asyncore_map *map);
+
+/* interest.c: what the map's channels wait for, into the poller.  Returns 0 or what a
+ * predicate raised. */
+int interest_refresh(struct asyncore_map *map, bool use_poll);
+
+/* Mark the channels that are always ready. */
+void interest_fire_always(struct asyncore_map *map);
+
+#endif /* MAP_H */

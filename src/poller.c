@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * poller.c - the only file that knows libevent.
+ *
+ * A channel has up to two persistent events: the read event lies in the channel's own
+ * block, the write event exists only while it is registered (a send came up short, or a
+ * connect is under way).  Two events and not one that is changed: switching the write
+ * interest on and off then costs two epoll_ctl calls instead of four.
+ *
+ * Events are always deleted before their descriptor is closed; otherwise libevent would
+ * not watch the next descriptor of that number.
+ */
+
+#include "map.h"
+#include "loop.h"
+#include "urgent.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+#include <time.h>
+
+#include <event2/event.h>
+
+/* How long a listener rests that found no descriptors left. */
+static const struct timeval PAUSE = { .tv_sec = 0, .tv_usec = 50 * 1000 };
+
+static struct event *read_event(struct asyncore_channel *c)
+{
+	return (struct event *)(void *)c->read_event;
+}
+
+size_t poller_event_size(void)
+{
+	return event_get_struct_event_size();
+}
+
+/* --- what libevent calls: mark, and nothing else -------------------------------- */
+
+static void on_read(evutil_socket_t fd, short what, void *arg)
+{
+	struct asyncore_channel *c = arg;
+
+	(void)fd, (void)what;
+	map_fire(c->map, c, EVENT_READ);
+}
+
+static void on_write(evutil_socket_t fd, short what, void *arg)
+{
+	struct asyncore_channel *c = arg;
+
+	(void)fd, (void)what;
+	map_fire(c->map, c, EVENT_WRITE);
+}
+
+static void on_urgent(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what;
+	urgent_collect(fd, arg);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct asyncore_map *map = arg;
+
+	(void)fd, (void)what;
+	map->poller.timer_set = false;
+	map->poller.timer_fired = true;
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	map_resume(arg);
+}
+
+static void on_serve(evutil_socket_t fd, short what, void *arg)
+{
+	struct asyncore_map *map = arg;
+	struct poller *p = &map->poller;
+
+	(void)fd, (void)what;
+	if (p->waiting)
+		return;		/* a pass of our own does the work */
+	p->serving = true;
+	if (loop_serve(map) < 0)
+		event_base_loopbreak(p->base);
+	p->serving = false;
+}
+
+/* --- set up --------------------------------------------------------------------- */
+
+/*
+ * A base of our own.  Not PRECISE_TIMER: with epoll it costs a system call in every
+ * pass; poller_wait() looks at the clock itself when the timer comes.  The environment
+ * must not choose the backend, and only one thread ever sees this base.
+ */
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base;
+
+	if (config == NULL)
+		return NULL;
+	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NOLOCK);
+	event_config_avoid_method(config, "select");
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
+static bool base_is(const struct event_base *base, const char *method)
+{
+	return strcmp(event_base_get_method(base), method) == 0;
+}
+
+int poller_init(struct asyncore_map *map, struct event_base *base)
+{
+	struct poller *p = &map->poller;
+
+	p->urgent_fd = -1;
+	if (base != NULL && base_is(base, "epoll (with changelist)"))
+		return -ENOTSUP;
+	p->own_base = base == NULL;
+	errno = 0;
+	p->base = base != NULL ? base : new_base();
+	if (p->base == NULL)
+		return errno != 0 ? -errno : -ENOMEM;
+	p->is_select = base_is(p->base, "select");
+
+	p->timer = evtimer_new(p->base, on_timer, map);
+	p->resume = evtimer_new(p->base, on_resume, map);
+	p->serve = evtimer_new(p->base, on_serve, map);
+	if (p->timer == NULL || p->resume == NULL || p->serve == NULL) {
+		poller_free(map);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void free_event(struct event **event)
+{
+	if (*event != NULL)
+		event_free(*event);
+	*event = NULL;
+}
+
+void poller_free(struct asyncore_map *map)
+{
+	struct poller *p = &map->poller;
+
+	free_event(&p->timer);
+	free_event(&p->resume);
+	free_event(&p->serve);
+	free_event(&p->urgent);
+	urgent_close(p->urgent_fd);
+	p->urgent_fd = -1;
+	if (p->own_base && p->base != NULL)
+		event_base_free(p->base);
+	p->base = NULL;
+}
+
+int poller_check(const struct poller *p, int fd)
+{
+	/* libevent would abort the process. */
+	return p->is_select && fd >= FD_SETSIZE ? -ERANGE : 0;
+}
+
+/* --- what a channel waits for --------------------------------------------------- */
+
+static int failed(int otherwise)
+{
+	return errno != 0 ? -errno : otherwise;
+}
+
+static int arm_read(struct asyncore_channel *c, bool on)
+{
+	struct event *ev = read_event(c);
+
+	if (!on) {
+		event_del(ev);
+		event_debug_unassign(ev);
+		return 0;
+	}
+	errno = 0;
+	if (event_assign(ev, c->map->poller.base, c->fd, EV_READ | EV_PERSIST, on_read, c) < 0 ||
+	    event_add(ev, NULL) < 0)
+		return failed(-ENOMEM);
+	return 0;
+}
+
+static int arm_write(struct asyncore_channel *c, bool on)
+{
+	struct event *ev = c->write_event;
+
+	if (!on) {
+		event_free(ev);
+		c->write_event = NULL;
+		return 0;
+	}
+	ev = event_new(c->map->poller.base, c->fd, EV_WRITE | EV_PERSIST, on_write, c);
+	if (ev == NULL)
+		return -ENOMEM;
+	errno = 0;
+	if (event_add(ev, NULL) < 0) {
+		int r = failed(-ENOMEM);
+
+		event_free(ev);
+		return r;
+	}
+	c->write_event = ev;
+	return 0;
+}
+
+/* Make the descriptor that tells of urgent data on any channel of the map. */
+static int make_urgent(struct asyncore_map *map)
+{
+	struct poller *p = &map->poller;
+	int fd = urgent_open();
+
+	if (fd < 0)
+		return fd;
+	if (poller_check(p, fd) < 0) {
+		urgent_close(fd);
+		return -ERANGE;
+	}
+	p->urgent = event_new(p->base, fd, EV_READ | EV_PERSIST, on_urgent, map);
+	if (p->urgent == NULL) {
+		urgent_close(fd);
+		return -ENOMEM;
+	}
+	p->urgent_fd = fd;
+	return 0;
+}
+
+/* That descriptor itself is watched only while a channel is, so that a base with
+ * nothing left to do can end. */
+static int count_urgent(struct poller *p, bool on)
+{
+	if (on && p->nurgent == 0 && event_add(p->urgent, NULL) < 0)
+		return -ENOMEM;
+	p->nurgent += on ? 1 : -1;
+	if (p->nurgent == 0)
+		event_del(p->urgent);
+	return 0;
+}
+
+static int arm_urgent(struct asyncore_channel *c, bool on)
+{
+	struct poller *p = &c->map->poller;
+	int r;
+
+	if (!on) {
+		urgent_forget(p->urgent_fd, c->fd);
+		return count_urgent(p, false);
+	}
+	if (p->urgent == NULL && (r = make_urgent(c->map)) < 0)
+		return r;
+	r = urgent_watch(p->urgent_fd, c, false);
+	if (r == 0 && (r = count_urgent(p, true)) < 0)
+		urgent_forget(p->urgent_fd, c->fd);
+	return r;
+}
+
+void poller_renew_urgent(struct asyncore_channel *c)
+{
+	urgent_watch(c->map->poller.urgent_fd, c, true);
+}
+
+int poller_arm(struct asyncore_channel *c, unsigned events)
+{
+	static int (*const arm[])(struct asyncore_channel *, bool) = {
+		arm_read, arm_write, arm_urgent,
+	};
+	static const unsigned event[] = { EVENT_READ, EVENT_WRITE, EVENT_URGENT };
+	unsigned differ = events ^ c->armed;
+	int i, r;
+
+	if (channel_has(c, CHANNEL_ALWAYS_READY)) {
+		/* Not given to libevent at all. */
+		c->map->nalways_wanted += (events != 0) - (c->armed != 0);
+		c->armed = events;
+		return 0;
+	}
+	for (i = 0; i < 3; i++) {
+		if (!(differ & event[i]))
+			continue;
+		r = arm[i](c, (events & event[i]) != 0);
+		if (r < 0)
+			return r;
+		c->armed ^= event[i];
+	}
+	return 0;
+}
+
+/* --- waiting -------------------------------------------------------------------- */
+
+static int64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* A timeout as ns, rounded up: a wait must never become a spin. */
+static int64_t to_ns(double seconds)
+{
+	/* A hundred years are for ever, and stay far from overflow. */
+	return seconds < 0 || seconds > 3e9 ? INT64_MAX / 4 : (int64_t)ceil(seconds * 1e9);
+}
+
+/* See to it that the timer ends a wait at `due`, or before. */
+static int set_timer(struct poller *p, int64_t now, int64_t due)
+{
+	int64_t us = (due - now + 999) / 1000;
+	struct timeval tv = { .tv_sec = us / 1000000, .tv_usec = us % 1000000 };
+
+	if (p->timer_set && p->timer_due <= due)
+		return 0;
+	if (evtimer_add(p->timer, &tv) < 0)
+		return -ENOMEM;
+	p->timer_set = true;
+	p->timer_due = due;
+	return 0;
+}
+
+static int run_base(struct poller *p, int flags)
+{
+	int r;
+
+	errno = 0;
+	p->waiting = true;
+	r = event_base_loop(p->base, flags);
+	p->waiting = false;
+	/* Without an errno it is because the application runs the base already. */
+	return r < 0 ? failed(-EBUSY) : 0;
+}
+
+/*
+ * The timer is left in place from pass to pass: one that still stands from an earlier
+ * pass comes too early for this one, and is then set again for what is left.  So a busy
+ * loop pays one reading of the clock for its timeout, and no work on libevent's heap.
+ * libevent's coarse clock makes timers early, too; the answer is the same.
+ */
+int poller_wait(struct asyncore_map *map, double timeout)
+{
+	struct poller *p = &map->poller;
+	const size_t nfired = map->nfired;
+	int64_t now, deadline = 0;
+	int r;
+
+	/* Never NONBLOCK alone: that goes on until nothing is ready at all. */
+	if (timeout == 0 || map->nalways_wanted > 0)
+		return run_base(p, EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY);
+
+	if (timeout > 0) {
+		now = monotonic_ns();
+		deadline = now + to_ns(timeout);
+		r = set_timer(p, now, deadline);
+		if (r < 0)
+			return r;
+	}
+	for (;;) {
+		p->timer_fired = false;
+		r = run_base(p, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+		if (r < 0 || !p->timer_fired)
+			return r;
+		if (map->nfired != nfired || map_has_touched(map) || map->exit_now)
+			return 0;
+		if (timeout < 0)
+			continue;
+		now = monotonic_ns();
+		if (now >= deadline)
+			return 0;
+		r = set_timer(p, now, deadline);
+		if (r < 0)
+			return r;
+	}
+}
+
+void poller_rest(struct asyncore_map *map)
+{
+	struct poller *p = &map->poller;
+
+	if (p->own_base)
+		return;
+	if (p->timer_set)
+		evtimer_del(p->timer);
+	p->timer_set = false;
+	if (map->size == 0) {
+		evtimer_del(p->serve);
+		evtimer_del(p->resume);
+	}
+}
+
+void poller_serve_soon(struct asyncore_map *map)
+{
+	struct poller *p = &map->poller;
+
+	if (!p->own_base && !p->waiting)
+		event_active(p->serve, EV_TIMEOUT, 1);
+}
+
+void poller_serve_within(struct asyncore_map *map, double seconds)
+{
+	const struct timeval tv = { .tv_sec = (time_t)seconds };
+	struct poller *p = &map->poller;
+
+	if (!p->own_base && (seconds == 0 || !evtimer_pending(p->serve, NULL)))
+		evtimer_add(p->serve, &tv);
+}
+
+int poller_resume_later(struct asyncore_map *map)
+{
+	struct event *resume = map->poller.resume;
+
+	if (!evtimer_pending(resume, NULL) && evtimer_add(resume, &PAUSE) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+struct event_base *asyncore_map_base(struct asyncore_map *map)
+{
+	map = map_or_default(map);
+	return map != NULL ? map->poller.base : NULL;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * poller.h - libevent, seen from the rest of the library.
+ *
+ * poller.c is the only file that knows struct event and struct event_base.  Its
+ * callbacks run no user code: they mark channels as fired (map_fire()), so no frame of
+ * libevent lies under a handler and a handler may run the loop again.
+ */
+
+#ifndef POLLER_H
+#define POLLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+
+struct asyncore_channel;
+struct asyncore_map;
+struct event;
+struct event_base;
+
+struct poller {
+	struct event_base *base;
+	bool own_base;
+	bool is_select;		/* descriptors have a limit there */
+	bool waiting;		/* event_base_loop() is running, called by us */
+	bool serving;		/* the application runs the base and we are in its pass */
+	bool timer_set, timer_fired;
+	int64_t timer_due;	/* monotonic ns */
+	struct event *timer;	/* ends a wait */
+	struct event *serve;	/* works for a map whose base the application runs */
+	struct event *resume;	/* ends the pause of listeners without descriptors */
+	struct event *urgent;	/* urgent data came; made for the first channel that wants it */
+	int urgent_fd;
+	size_t nurgent;		/* channels watched for urgent data */
+};
+
+/* Bytes that a channel must have for its read event. */
+size_t poller_event_size(void);
+
+/* On `base`, or with NULL on a base of its own.  0 or a negative errno. */
+int poller_init(struct asyncore_map *map, struct event_base *base);
+void poller_free(struct asyncore_map *map);
+
+/* May this descriptor be watched at all on this base?  0 or -ERANGE. */
+int poller_check(const struct poller *p, int fd);
+
+/* Register a channel for exactly these EVENT_*, changing only what differs.  When that
+ * fails the channel stays registered for what it was, or for less.  0 or a negative
+ * errno. */
+int poller_arm(struct asyncore_channel *c, unsigned events);
+
+/* Urgent data was reported; report it again if it is still there. */
+void poller_renew_urgent(struct asyncore_channel *c);
+
+/* Run the base until something happens, for at most `timeout` seconds (negative: for
+ * ever).  0 or a negative errno. */
+int poller_wait(struct asyncore_map *map, double timeout);
+
+/* No pass is running: leave nothing on a foreign base that would keep it from ending. */
+void poller_rest(struct asyncore_map *map);
+
+/* There is work for the map.  If the application runs its base, do it at the end of
+ * this pass of libevent. */
+void poller_serve_soon(struct asyncore_map *map);
+
+/* The same, but at the latest after so many seconds; with 0 after the application's own
+ * events had their turn. */
+void poller_serve_within(struct asyncore_map *map, double seconds);
+
+/* After a moment, let every paused listener go on.  0 or a negative errno. */
+int poller_resume_later(struct asyncore_map *map);
+
+#endif /* POLLER_H */

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* virtual.c - call a method through the type table: self.handle_read() and its like. */
+
+#include "channel.h"
+
+#include <errno.h>
+
+/* Calls of methods that take nothing but self. */
+#define VIRTUAL(name) \
+	int asyncore_##name(struct asyncore_dispatcher *d) \
+	{ \
+		struct asyncore_channel *c = channel_of(d); \
+		return c != NULL ? channel_call(c, c->methods->slot.name) : -EINVAL; \
+	}
+
+VIRTUAL(readable)
+VIRTUAL(writable)
+VIRTUAL(handle_read)
+VIRTUAL(handle_write)
+VIRTUAL(handle_expt)
+VIRTUAL(handle_connect)
+VIRTUAL(handle_close)
+VIRTUAL(handle_error)
+VIRTUAL(handle_accept)
+VIRTUAL(handle_read_event)
+VIRTUAL(handle_write_event)
+VIRTUAL(handle_expt_event)
+VIRTUAL(handle_connect_event)
+VIRTUAL(close)
+
+int asyncore_initiate_send(struct asyncore_dispatcher *d)
+{
+	struct asyncore_channel *c = channel_of(d);
+
+	if (c == NULL)
+		return -EINVAL;
+	if (c->methods->slot.initiate_send == NULL)
+		return -ENOTSUP;
+	return channel_call(c, c->methods->slot.initiate_send);
+}
+
+/* The rest have arguments, and are held by the same pair of lines around the call. */
+#define HELD(call) \
+	int r; \
+	channel_hold(c); \
+	r = (call); \
+	if (r < 0) \
+		r = channel_noted(c, r); \
+	channel_release(c); \
+	return r
+
+int asyncore_handle_accepted(struct asyncore_dispatcher *d, int fd,
+			     const struct sockaddr *addr, socklen_t addrlen)
+{
+	struct asyncore_channel *c = channel_of(d);
+
+	if (c == NULL)
+		return -EINVAL;
+	HELD(c->methods->slot.handle_accepted(d, fd, addr, addrlen));
+}
+
+int asyncore_send(struct asyncore_dispatcher *d, const void *data, size_t len)
+{
+	struct asyncore_channel *c = channel_of(d);
+
+	if (c == NULL || (data == NULL && len > 0))
+		return -EINVAL;
+	HELD(c->methods->slot.send(d, data, len));
+}
+
+int asyncore_recv(struct asyncore_dispatcher *d, void *buffer, size_t len)
+{
+	struct asyncore_channel *c = channel_of(d);
+
+	if (c == NULL || (buffer == NULL && len > 0))
+		return -EINVAL;
+	HELD(c->methods->slot.recv(d, buffer, len));
+}
+
+int asyncore_add_channel(struct asyncore_dispatcher *d, struct asyncore_map *map)
+{
+	struct asyncore_channel *c = channel_of(d);
+
+	if (c == NULL)
+		return -EINVAL;
+	HELD(c->methods->slot.add_channel(d, map));
+}
+
+int asyncore_del_channel(struct asyncore_dispatcher *d, struct asyncore_map *map)
+{
+	struct asyncore_channel *c = channel_of(d);
+
+	if (c == NULL)
+		return -EINVAL;
+	HELD(c->methods->slot.del_channel(d, map));
+}
+
+int asyncore_log(struct asyncore_dispatcher *d, const char *message)
+{
+	struct asyncore_channel *c = channel_of(d);
+
+	if (c == NULL || message == NULL)
+		return -EINVAL;
+	HELD(c->methods->slot.log(d, message));
+}
+
+int asyncore_log_info(struct asyncore_dispatcher *d, const char *message, const char *type)
+{
+	struct asyncore_channel *c = channel_of(d);
+
+	if (c == NULL || message == NULL)
+		return -EINVAL;
+	HELD(c->methods->slot.log_info(d, message, type != NULL ? type : "info"));
+}
+
+int asyncore_repr(struct asyncore_dispatcher *d, char *buffer, size_t size)
+{
+	struct asyncore_channel *c = channel_of(d);
+
+	if (c == NULL || (buffer == NULL && size > 0))
+		return -EINVAL;
+	HELD(c->methods->slot.repr(d, buffer, size));
+}
