@@ -639,7 +639,7 @@ struct asyncore_mark {
 struct asyncore_error {
 	int code;		/* what was returned: a negative errno */
 	const char *text;	/* in words */
-	const char *handler;	/* the method that raised it, as "handle_read" */
+	const char *handler;	/* what the loop had called, as "handle_read_event" */
 	size_t count;		/* of marks, the innermost first */
 	const struct asyncore_mark *marks;
 };

@@ -19,6 +19,9 @@ int channel_new(struct asyncore_dispatcher *d, const struct methods *methods,
 	c->methods = methods;
 	c->map = map;
 	c->fd = -1;
+	c->flags = CHANNEL_NO_SOCKET |
+		   (methods->plain_read_event ? CHANNEL_PLAIN_READ : 0) |
+		   (methods->ask_after ? CHANNEL_ASK_AFTER : 0);
 	map->users++;
 	d->type = methods->slot.base;
 	d->channel = c;
@@ -90,20 +93,29 @@ int channel_handle_close(struct asyncore_channel *c)
 		c->flags |= CHANNEL_CLOSE_CALLED;
 		map->attention = true;
 	}
-	return channel_call(c, c->methods->slot.handle_close);
+	return asyncore_handle_close(c->dispatcher);
 }
 
-void channel_open(struct asyncore_channel *c, int fd)
+void channel_open(struct asyncore_channel *c, int fd, unsigned flags)
 {
+	const unsigned old = CHANNEL_CLOSED | CHANNEL_FILE | CHANNEL_ALWAYS_READY |
+			     CHANNEL_PAUSE_SAID | CHANNEL_NO_SOCKET;
+
 	c->fd = fd;
 	c->opens++;
 	c->connect_error = 0;
-	c->flags &= ~(CHANNEL_CLOSED | CHANNEL_FILE | CHANNEL_ALWAYS_READY | CHANNEL_PAUSE_SAID);
+	c->flags = (c->flags & ~old) | flags;
+	if (flags & CHANNEL_FILE)
+		c->flags |= CHANNEL_NO_SOCKET;
 }
 
-void channel_unopen(struct asyncore_channel *c)
+int channel_unopen(struct asyncore_channel *c)
 {
+	int fd = c->fd;
+
 	c->fd = -1;
+	c->flags |= CHANNEL_NO_SOCKET;
+	return fd;
 }
 
 int asyncore_ref(struct asyncore_dispatcher *d)

@@ -49,6 +49,10 @@ enum {
 	CHANNEL_DISPOSING    = 0x4000,
 	CHANNEL_URGENT_SEEN  = 0x8000,	/* the urgent watch must be renewed */
 	CHANNEL_GONE         = 0x10000,	/* closed, or left its map: the library's to dispose of */
+	CHANNEL_NO_SOCKET    = 0x20000,	/* has no descriptor, or one that is a file */
+	/* Two things about the class, here because every event looks at them. */
+	CHANNEL_PLAIN_READ   = 0x40000,	/* does not override handle_read_event */
+	CHANNEL_ASK_AFTER    = 0x80000,	/* predicates to be asked after its own handlers */
 };
 
 struct asyncore_channel {
@@ -144,10 +148,11 @@ static inline int channel_call(struct asyncore_channel *c,
 /* The library's own call of handle_close(): at most once in one dispatch. */
 int channel_handle_close(struct asyncore_channel *c);
 
-/* The descriptor is `fd` from now on; it is not in a map yet. */
-void channel_open(struct asyncore_channel *c, int fd);
-/* Undo channel_open(), leaving the descriptor to the caller. */
-void channel_unopen(struct asyncore_channel *c);
+/* The descriptor is `fd` from now on, with these flags (CHANNEL_FILE ...); it is not in a
+ * map yet. */
+void channel_open(struct asyncore_channel *c, int fd, unsigned flags);
+/* There is no descriptor any more; the one that was is the caller's, and returned. */
+int channel_unopen(struct asyncore_channel *c);
 
 /* address.c */
 const struct sockaddr *channel_addr(const struct asyncore_channel *c);
@@ -155,8 +160,7 @@ int channel_set_addr(struct asyncore_channel *c, const struct sockaddr *addr,
 		     socklen_t addrlen);
 int channel_repr_addr(const struct asyncore_channel *c, char *buffer, size_t size);
 
-/* file.c: read and write on what is not a socket; a count or a negative errno. */
-int file_read(int fd, void *buffer, size_t len);
+/* file.c: write to what is not a socket; a count or a negative errno. */
 int file_write(int fd, const void *data, size_t len);
 
 /* socket.c: one piece of output to the descriptor, without any implied event.

@@ -89,8 +89,7 @@ int asyncore_dispatcher_close(struct asyncore_dispatcher *d)
 	/* An override may have forgotten to call up; a closed descriptor must not stay. */
 	if (channel_has(c, CHANNEL_IN_MAP))
 		map_remove(c);
-	fd = c->fd;
-	c->fd = -1;
+	fd = channel_unopen(c);
 	if (fd >= 0 && close(fd) < 0 && errno != EBADF && errno != ENOTCONN &&
 	    errno != EINTR && r >= 0)
 		r = ASYNCORE_RAISE(d, -errno);

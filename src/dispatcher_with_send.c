@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 
 /* The most that one write event sends. */
 enum { PIECE = 65536 };
@@ -76,7 +75,7 @@ static int send_failed(struct asyncore_dispatcher *d, int result)
 {
 	int r;
 
-	if (result == -EAGAIN)
+	if (result == -EAGAIN || result == -EINTR)
 		return 0;
 	if (!asyncore_disconnected(result))
 		return ASYNCORE_RAISE(d, result);
@@ -121,44 +120,62 @@ static int queue(struct asyncore_dispatcher_with_send *self, const char *data, s
 	return r;
 }
 
-static void log_sending(struct asyncore_dispatcher *d, size_t len)
+/* Python's way: into the buffer, then send from there. */
+static int send_buffered(struct asyncore_dispatcher_with_send *self, const void *data,
+			 size_t len)
 {
-	asyncore_log_infof(d, "info", "sending %zu bytes", len);
+	int r = queue(self, data, len);
+
+	if (r >= 0)
+		r = asyncore_initiate_send(&self->dispatcher);
+	return r < 0 ? r : (int)len;
+}
+
+/* Only `n` bytes went out at once, or none (a negative errno). */
+static int send_rest(struct asyncore_dispatcher_with_send *self, const char *data, size_t len,
+		     int n)
+{
+	const size_t sent = n > 0 ? (size_t)n : 0;
+	int r = queue(self, data + sent, len - sent);
+
+	if (r < 0)
+		return n > 0 ? n : ASYNCORE_RAISE(&self->dispatcher, r);
+	/* The rest is queued before a handler hears of a lost connection. */
+	if (n < 0)
+		r = send_failed(&self->dispatcher, n);
+	return r < 0 ? r : (int)len;
+}
+
+/* Whatever is not the plain case of asyncore_dispatcher_with_send_send(). */
+static int send_otherwise(struct asyncore_dispatcher *d, const void *data, size_t len)
+{
+	struct asyncore_dispatcher_with_send *self = self_of(d);
+
+	if (self == NULL || (data == NULL && len > 0) || len > INT_MAX)
+		return -EINVAL;
+	if (d->channel->fd < 0)
+		return 0;
+	if (channel_has(d->channel, CHANNEL_DEBUG))
+		asyncore_log_infof(d, "info", "sending %zu bytes", len);
+	return send_buffered(self, data, len);
 }
 
 int asyncore_dispatcher_with_send_send(struct asyncore_dispatcher *d, const void *data,
 				       size_t len)
 {
-	struct asyncore_dispatcher_with_send *self = self_of(d);
-	struct asyncore_channel *c;
-	const char *bytes = data;
-	int n = 0, r;
+	struct asyncore_channel *c = channel_of(d);
+	struct asyncore_dispatcher_with_send *self;
+	ssize_t n;
 
-	if (self == NULL || (data == NULL && len > 0) || len > INT_MAX)
-		return -EINVAL;
-	c = d->channel;
-	if (c->fd < 0)
-		return 0;
-	if (channel_has(c, CHANNEL_DEBUG))
-		log_sending(d, len);
+	if (c == NULL || data == NULL || len - 1 >= PIECE ||
+	    channel_has(c, CHANNEL_NO_SOCKET | CHANNEL_DEBUG) ||
+	    !c->methods->plain_initiate_send)
+		return send_otherwise(d, data, len);
+	self = (struct asyncore_dispatcher_with_send *)d;
+	if (self->out_buffer != NULL)
+		return send_otherwise(d, data, len);
 
-	/* Something waits already, or a class wants to do the sending itself. */
-	if (self->out_buffer != NULL || c->methods->slot.initiate_send !=
-					asyncore_dispatcher_with_send_initiate_send) {
-		r = queue(self, bytes, len);
-		if (r >= 0)
-			r = asyncore_initiate_send(d);
-		return r < 0 ? r : (int)len;
-	}
-	if (len > 0)
-		n = channel_send(c, bytes, len < PIECE ? len : PIECE);
-	if (n == (int)len)
-		return n;
-	/* The rest is queued before a handler hears of a lost connection. */
-	r = queue(self, bytes + (n > 0 ? n : 0), len - (n > 0 ? (size_t)n : 0));
-	if (r < 0)
-		return n > 0 ? n : ASYNCORE_RAISE(d, r);
-	if (n < 0)
-		r = send_failed(d, n);
-	return r < 0 ? r : (int)len;
+	/* Nothing waits: straight to the socket. */
+	n = send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return n == (ssize_t)len ? (int)n : send_rest(self, data, len, n < 0 ? -errno : (int)n);
 }

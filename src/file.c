@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* file.c - read and write for descriptors that are not sockets. */
+/* file.c - write for descriptors that are not sockets. */
 
 #include "channel.h"
 
@@ -9,16 +9,6 @@
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
-
-int file_read(int fd, void *buffer, size_t len)
-{
-	ssize_t n;
-
-	do {
-		n = read(fd, buffer, len);
-	} while (n < 0 && errno == EINTR);
-	return n >= 0 ? (int)n : -errno;
-}
 
 /*
  * write() has no MSG_NOSIGNAL, and the disposition of SIGPIPE is the program's business.

@@ -142,9 +142,7 @@ void interest_fire_always(struct asyncore_map *map)
 {
 	size_t i;
 
-	if (map->nalways_wanted == 0)
-		return;
 	for (i = 0; i < map->nalways; i++)
 		if (map->always[i]->armed != 0)
-			map_fire(map, map->always[i], map->always[i]->armed);
+			map_fire(map->always[i], map->always[i]->armed);
 }

@@ -64,10 +64,10 @@ static int settle(struct asyncore_map *map, struct asyncore_channel *c, int resu
  * Call one handler; if it raises, tell the channel.  Returns what leaves the loop, or 0.
  * The channel is held, because a handler may move it to another map and run that.
  */
-static int call_handler(struct asyncore_channel *c, handler *method, const char *name,
-			bool use_poll, struct outcome *outcome)
+static inline int call_handler(struct asyncore_map *map, struct asyncore_channel *c,
+			       handler *method, const char *name, bool use_poll,
+			       struct outcome *outcome)
 {
-	struct asyncore_map *map = c->map;
 	struct asyncore_channel *outer = map->current;
 	int r;
 
@@ -82,7 +82,12 @@ static int call_handler(struct asyncore_channel *c, handler *method, const char 
 		r = 0;
 	}
 	map->current = outer;
-	channel_release(c);
+	if (channel_has(c, CHANNEL_ASK_AFTER | CHANNEL_GONE)) {
+		channel_ran(c);
+		channel_release(c);
+	} else {
+		c->refs--;
+	}
 	return r;
 }
 
@@ -120,7 +125,7 @@ static int dispatch_channel(struct asyncore_channel *c)
 			continue;
 		if (step[i].event == EVENT_HANGUP && outcome.closed)
 			continue;
-		r = call_handler(c, step[i].method, step[i].name, true, &outcome);
+		r = call_handler(c->map, c, step[i].method, step[i].name, true, &outcome);
 	}
 	channel_release(c);
 	return r;
@@ -128,32 +133,38 @@ static int dispatch_channel(struct asyncore_channel *c)
 
 /* --- all channels that fired ------------------------------------------------------ */
 
+/* Forgotten ones first. */
 static int by_seq(const void *a, const void *b)
 {
 	const struct asyncore_channel *left = *(struct asyncore_channel *const *)a;
 	const struct asyncore_channel *right = *(struct asyncore_channel *const *)b;
 
+	if (left == NULL || right == NULL)
+		return (left != NULL) - (right != NULL);
 	return (left->seq > right->seq) - (left->seq < right->seq);
 }
 
-/* Into map order; mostly they are already. */
-static void sort_fired(struct asyncore_channel **fired, size_t n)
+/* The method for a kind of event.  The base body of handle_read_event() does nothing but
+ * call handle_read() on a channel that is neither accepting nor connecting. */
+static inline handler *event_method(const struct asyncore_channel *c, unsigned event)
 {
-	size_t i;
+	const unsigned mask = CHANNEL_PLAIN_READ | CHANNEL_ACCEPTING | CHANNEL_CONNECTING;
+	const struct asyncore_dispatcher_type *slot = &c->methods->slot;
 
-	for (i = 1; i < n; i++) {
-		if (fired[i - 1]->seq > fired[i]->seq) {
-			qsort(fired, n, sizeof *fired, by_seq);
-			return;
-		}
-	}
+	if (event == EVENT_WRITE)
+		return slot->handle_write_event;
+	if (event == EVENT_URGENT)
+		return slot->handle_expt_event;
+	return (c->flags & mask) == CHANNEL_PLAIN_READ ? slot->handle_read
+						       : slot->handle_read_event;
 }
 
 /* One kind of event of the channels that fired in this pass.  The array may move and its
  * entries may be forgotten while handlers run. */
-static int dispatch_kind(struct asyncore_map *map, size_t first, size_t end, unsigned event,
-			 const char *name)
+static inline int dispatch_kind(struct asyncore_map *map, size_t first, unsigned event,
+				const char *name)
 {
+	const size_t end = map->nfired;
 	struct outcome unused;
 	size_t i;
 	int r;
@@ -163,9 +174,7 @@ static int dispatch_kind(struct asyncore_map *map, size_t first, size_t end, uns
 
 		if (c == NULL || !take_mark(c, event))
 			continue;
-		r = call_handler(c, event == EVENT_READ ? c->methods->slot.handle_read_event :
-				 event == EVENT_WRITE ? c->methods->slot.handle_write_event :
-				 c->methods->slot.handle_expt_event, name, false, &unused);
+		r = call_handler(map, c, event_method(c, event), name, false, &unused);
 		if (r < 0)
 			return r;
 	}
@@ -175,15 +184,14 @@ static int dispatch_kind(struct asyncore_map *map, size_t first, size_t end, uns
 /* The select(2) way: all reads, then all writes, then all exceptions. */
 static int dispatch_kinds(struct asyncore_map *map, size_t first, unsigned events)
 {
-	const size_t end = map->nfired;
 	int r = 0;
 
 	if (events & EVENT_READ)
-		r = dispatch_kind(map, first, end, EVENT_READ, "handle_read_event");
+		r = dispatch_kind(map, first, EVENT_READ, "handle_read_event");
 	if (r >= 0 && events & EVENT_WRITE)
-		r = dispatch_kind(map, first, end, EVENT_WRITE, "handle_write_event");
+		r = dispatch_kind(map, first, EVENT_WRITE, "handle_write_event");
 	if (r >= 0 && events & EVENT_URGENT)
-		r = dispatch_kind(map, first, end, EVENT_URGENT, "handle_expt_event");
+		r = dispatch_kind(map, first, EVENT_URGENT, "handle_expt_event");
 	return r;
 }
 
@@ -199,24 +207,38 @@ static int dispatch_channels(struct asyncore_map *map, size_t first)
 	return r;
 }
 
-/* Deliver what stands on the stack from `first` on, and pop it. */
-static int dispatch(struct asyncore_map *map, size_t first, bool use_poll)
+/* Marks that are left when a pass is left early; level triggers bring them back. */
+static void clear_marks(struct asyncore_map *map, size_t first)
 {
-	const unsigned events = map->fired_events;
 	size_t i;
-	int r;
 
-	map->fired_events = 0;
-	sort_fired(map->fired + first, map->nfired - first);
-	r = use_poll ? dispatch_channels(map, first) : dispatch_kinds(map, first, events);
-
-	/* Left over after ExitNow, or from a pass whose order skipped them: level triggers
-	 * bring them back. */
 	for (i = first; i < map->nfired; i++)
 		if (map->fired[i] != NULL)
 			map->fired[i]->fired = 0;
+}
+
+/* Deliver what stands on the stack from `first` on, and pop it. */
+static int dispatch(struct asyncore_map *map, size_t first, bool use_poll)
+{
+	int r;
+
+	/* Mostly they are in map order already. */
+	if (map->fired_disorder)
+		qsort(map->fired + first, map->nfired - first, sizeof *map->fired, by_seq);
+	r = use_poll ? dispatch_channels(map, first)
+		     : dispatch_kinds(map, first, map->fired_events);
+	if (r < 0)
+		clear_marks(map, first);
 	map->nfired = first;
 	return r;
+}
+
+/* Before the wait of a pass. */
+static void begin_collecting(struct asyncore_map *map)
+{
+	map->fired_events = 0;
+	map->fired_disorder = false;
+	map->fired_seq = 0;
 }
 
 /* --- for other people's pollers ---------------------------------------------------- */
@@ -248,13 +270,13 @@ static int dispatch_alone(struct asyncore_dispatcher *d, unsigned events, bool u
 	if (use_poll)
 		r = dispatch_channel(c);
 	else if (take_mark(c, EVENT_READ))
-		r = call_handler(c, c->methods->slot.handle_read_event, "handle_read_event",
+		r = call_handler(map, c, c->methods->slot.handle_read_event, "handle_read_event",
 				 false, &unused);
 	else if (take_mark(c, EVENT_WRITE))
-		r = call_handler(c, c->methods->slot.handle_write_event, "handle_write_event",
+		r = call_handler(map, c, c->methods->slot.handle_write_event, "handle_write_event",
 				 false, &unused);
 	else
-		r = call_handler(c, c->methods->slot.handle_expt_event, "handle_expt_event",
+		r = call_handler(map, c, c->methods->slot.handle_expt_event, "handle_expt_event",
 				 false, &unused);
 	if (channel_has(c, CHANNEL_IN_MAP))
 		c->fired |= (uint8_t)pending;
@@ -349,6 +371,7 @@ int loop_serve(struct asyncore_map *map)
 	map->depth++;
 	interest_fire_always(map);
 	r = dispatch(map, 0, false);
+	begin_collecting(map);
 	if (r >= 0)
 		r = exit_or(map, interest_refresh(map, false));
 	r = end_pass(map, r);
@@ -361,24 +384,28 @@ int loop_serve(struct asyncore_map *map)
 	return r;
 }
 
-static int run_pass(struct asyncore_map *map, double timeout, bool use_poll)
+static int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll)
 {
 	/* What is left below on the stack belongs to the pass that we are nested in. */
 	const size_t first = map->depth > 0 ? map->nfired : 0;
-	int r;
+	int r = 0;
 
-	if (map->size == 0)
-		return 0;
 	if (map->depth == 0)
 		map->exit_now = false;
 	else if (map->exit_now)
 		return ASYNCORE_EXIT_NOW;	/* the outer pass is being left */
 
 	map->depth++;
-	r = interest_refresh(map, use_poll);
+	if (interest_is_stale(map, use_poll)) {
+		r = interest_refresh(map, use_poll);
+		if (map_has_touched(map))
+			timeout = 0;
+	}
+	if (first == map->nfired)
+		begin_collecting(map);
 	if (r >= 0)
-		r = poller_wait(map, map_has_touched(map) ? 0 : timeout);
-	if (r >= 0)
+		r = poller_wait(map, timeout);
+	if (r >= 0 && map->nalways_wanted > 0)
 		interest_fire_always(map);
 	r = exit_or(map, r);
 	if (r >= 0)
@@ -386,17 +413,19 @@ static int run_pass(struct asyncore_map *map, double timeout, bool use_poll)
 	return end_pass(map, r);
 }
 
-static int run_passes(double timeout, bool use_poll, struct asyncore_map *map, int count)
+static int run_passes(double seconds, bool use_poll, struct asyncore_map *map, int count)
 {
+	int64_t timeout;
 	int r = 0;
 
 	map = map_or_default(map);
 	if (map == NULL)
 		return -ENOMEM;
-	if (isnan(timeout))
+	if (isnan(seconds))
 		return -EINVAL;
 	if (map->poller.waiting || map->poller.serving)
 		return -EBUSY;
+	timeout = poller_timeout(seconds);
 	while (map->size > 0 && count != 0 && r >= 0) {
 		r = run_pass(map, timeout, use_poll);
 		if (count > 0)

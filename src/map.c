@@ -5,8 +5,7 @@
  *
  * Every array that a running loop needs is made large enough when a channel is added, so
  * that after a successful add nothing but libevent itself can run out of memory.  The
- * exception is the stack of fired channels, which grows by need: when it cannot, a mark
- * is dropped, and the event, being level triggered, comes again.
+ * exception is the stack of fired channels (see map_fire()).
  */
 
 #include "map.h"
@@ -400,16 +399,9 @@ void map_sweep(struct asyncore_map *map)
 
 /* --- what the poller reports ---------------------------------------------------- */
 
-void map_fire(struct asyncore_map *map, struct asyncore_channel *c, unsigned events)
+bool map_grow_fired(struct asyncore_map *map)
 {
-	if (map->nfired == map->fired_size &&
-	    map_reserve(&map->fired, &map->fired_size, map->nfired + 1) < 0)
-		return;
-	c->fired |= events;
-	map->fired_events |= events;
-	map->fired[map->nfired++] = c;
-	if (!map->poller.waiting)
-		poller_serve_soon(map);
+	return map_reserve(&map->fired, &map->fired_size, map->nfired + 1) == 0;
 }
 
 static int resume(struct asyncore_dispatcher *d, void *arg)

@@ -31,7 +31,9 @@ struct asyncore_map {
 	/* The pass. */
 	struct asyncore_channel **fired;
 	size_t nfired, fired_size;
-	unsigned fired_events;		/* all EVENT_* of this pass together */
+	unsigned fired_events;		/* of the running pass, all together */
+	bool fired_disorder;		/* they are not in map order */
+	uint64_t fired_seq;		/* of the last */
 	unsigned depth;			/* passes that are running, nested ones in others */
 	struct asyncore_channel *current;	/* whose handler is running */
 	bool attention;			/* something below is set: look after the handler */
@@ -97,14 +99,39 @@ static inline void map_touch(struct asyncore_channel *c)
 		map_put_on_agenda(c);
 }
 
+/* One of its handlers ran: stable predicates may have changed. */
+static inline void channel_ran(struct asyncore_channel *c)
+{
+	if (channel_has(c, CHANNEL_ASK_AFTER))
+		map_touch(c);
+}
+
 /* Is there a channel in the map whose predicates are to be asked? */
 static inline bool map_has_touched(const struct asyncore_map *map)
 {
 	return map->nagenda > map->norphans;
 }
 
-/* A channel was marked for the running pass; what it says of memory is in map.c. */
-void map_fire(struct asyncore_map *map, struct asyncore_channel *c, unsigned events);
+/* The stack of fired channels is full: make it larger.  False if that cannot be. */
+bool map_grow_fired(struct asyncore_map *map);
+
+/* Something happened to a channel: mark it for the pass.  When there is no memory the mark
+ * is dropped; the event, being level triggered, comes again. */
+static inline void map_fire(struct asyncore_channel *c, unsigned events)
+{
+	struct asyncore_map *map = c->map;
+
+	if (map->nfired == map->fired_size && !map_grow_fired(map))
+		return;
+	c->fired |= (uint8_t)events;
+	map->fired_events |= events;
+	if (c->seq < map->fired_seq)
+		map->fired_disorder = true;
+	map->fired_seq = c->seq;
+	map->fired[map->nfired++] = c;
+	if (!map->poller.waiting)
+		poller_serve_soon(map);
+}
 
 /* Outside any pass: dispose of what nobody refers to. */
 void map_sweep(struct asyncore_map *map);
@@ -123,6 +150,10 @@ void map_resume(struct asyncore_map *map);
 
 /* interest.c: what the map's channels wait for, into the poller.  Returns 0 or what a
  * predicate raised. */
+static inline bool interest_is_stale(const struct asyncore_map *map, bool use_poll)
+{
+	return (map->nasked | map->nagenda) != 0 || map->use_poll != use_poll;
+}
 int interest_refresh(struct asyncore_map *map, bool use_poll);
 
 /* Mark the channels that are always ready. */

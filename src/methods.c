@@ -99,6 +99,10 @@ static struct methods *resolve(const struct asyncore_dispatcher_type *type)
 	/* Not inherited: every level has its own dispose, found through `base`. */
 	m->slot.base = type;
 	m->slot.dispose = NULL;
+	m->plain_read_event =
+		m->slot.handle_read_event == asyncore_dispatcher_type.handle_read_event;
+	m->plain_initiate_send = m->slot.initiate_send ==
+				 asyncore_dispatcher_with_send_type.initiate_send;
 	m->wants_urgent =
 		m->slot.handle_expt != asyncore_dispatcher_type.handle_expt ||
 		m->slot.handle_expt_event != asyncore_dispatcher_type.handle_expt_event;

@@ -21,7 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -42,33 +44,30 @@ size_t poller_event_size(void)
 
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
-	struct asyncore_channel *c = arg;
-
 	(void)fd, (void)what;
-	map_fire(c->map, c, EVENT_READ);
+	map_fire(arg, EVENT_READ);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *arg)
 {
-	struct asyncore_channel *c = arg;
-
 	(void)fd, (void)what;
-	map_fire(c->map, c, EVENT_WRITE);
+	map_fire(arg, EVENT_WRITE);
 }
 
 static void on_urgent(evutil_socket_t fd, short what, void *arg)
 {
-	(void)what;
-	urgent_collect(fd, arg);
+	(void)what, (void)arg;
+	urgent_collect(fd);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct asyncore_map *map = arg;
+	uint64_t count;
 
-	(void)fd, (void)what;
+	(void)what;
 	map->poller.timer_set = false;
-	map->poller.timer_fired = true;
+	map->poller.timer_fired = read(fd, &count, sizeof count) == sizeof count;
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *arg)
@@ -93,11 +92,8 @@ static void on_serve(evutil_socket_t fd, short what, void *arg)
 
 /* --- set up --------------------------------------------------------------------- */
 
-/*
- * A base of our own.  Not PRECISE_TIMER: with epoll it costs a system call in every
- * pass; poller_wait() looks at the clock itself when the timer comes.  The environment
- * must not choose the backend, and only one thread ever sees this base.
- */
+/* A base of our own.  The environment must not choose the backend, and only one thread
+ * ever sees this base. */
 static struct event_base *new_base(void)
 {
 	struct event_config *config = event_config_new();
@@ -112,6 +108,12 @@ static struct event_base *new_base(void)
 	return base;
 }
 
+/* What libevent left in errno, if it did. */
+static int failed(int otherwise)
+{
+	return errno != 0 ? -errno : otherwise;
+}
+
 static bool base_is(const struct event_base *base, const char *method)
 {
 	return strcmp(event_base_get_method(base), method) == 0;
@@ -120,25 +122,35 @@ static bool base_is(const struct event_base *base, const char *method)
 int poller_init(struct asyncore_map *map, struct event_base *base)
 {
 	struct poller *p = &map->poller;
+	int r = -ENOMEM;
 
-	p->urgent_fd = -1;
+	p->urgent_fd = p->timer_fd = -1;
 	if (base != NULL && base_is(base, "epoll (with changelist)"))
 		return -ENOTSUP;
 	p->own_base = base == NULL;
 	errno = 0;
 	p->base = base != NULL ? base : new_base();
 	if (p->base == NULL)
-		return errno != 0 ? -errno : -ENOMEM;
+		return failed(-ENOMEM);
 	p->is_select = base_is(p->base, "select");
 
-	p->timer = evtimer_new(p->base, on_timer, map);
+	p->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (p->timer_fd < 0) {
+		r = -errno;
+		goto fail;
+	}
+	r = poller_check(p, p->timer_fd);
+	if (r < 0)
+		goto fail;
+	r = -ENOMEM;
+	p->timer = event_new(p->base, p->timer_fd, EV_READ | EV_PERSIST, on_timer, map);
 	p->resume = evtimer_new(p->base, on_resume, map);
 	p->serve = evtimer_new(p->base, on_serve, map);
-	if (p->timer == NULL || p->resume == NULL || p->serve == NULL) {
-		poller_free(map);
-		return -ENOMEM;
-	}
-	return 0;
+	if (p->timer != NULL && p->resume != NULL && p->serve != NULL)
+		return 0;
+fail:
+	poller_free(map);
+	return r;
 }
 
 static void free_event(struct event **event)
@@ -153,6 +165,9 @@ void poller_free(struct asyncore_map *map)
 	struct poller *p = &map->poller;
 
 	free_event(&p->timer);
+	if (p->timer_fd >= 0)
+		close(p->timer_fd);
+	p->timer_fd = -1;
 	free_event(&p->resume);
 	free_event(&p->serve);
 	free_event(&p->urgent);
@@ -170,11 +185,6 @@ int poller_check(const struct poller *p, int fd)
 }
 
 /* --- what a channel waits for --------------------------------------------------- */
-
-static int failed(int otherwise)
-{
-	return errno != 0 ? -errno : otherwise;
-}
 
 static int arm_read(struct asyncore_channel *c, bool on)
 {
@@ -306,23 +316,22 @@ static int64_t monotonic_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* A timeout as ns, rounded up: a wait must never become a spin. */
-static int64_t to_ns(double seconds)
+int64_t poller_timeout(double seconds)
 {
 	/* A hundred years are for ever, and stay far from overflow. */
-	return seconds < 0 || seconds > 3e9 ? INT64_MAX / 4 : (int64_t)ceil(seconds * 1e9);
+	return seconds < 0 || seconds > 3e9 ? POLLER_FOREVER : (int64_t)ceil(seconds * 1e9);
 }
 
-/* See to it that the timer ends a wait at `due`, or before. */
-static int set_timer(struct poller *p, int64_t now, int64_t due)
+static int set_timer(struct poller *p, int64_t due)
 {
-	int64_t us = (due - now + 999) / 1000;
-	struct timeval tv = { .tv_sec = us / 1000000, .tv_usec = us % 1000000 };
+	const struct itimerspec at = {
+		.it_value = { .tv_sec = due / 1000000000, .tv_nsec = due % 1000000000 },
+	};
 
-	if (p->timer_set && p->timer_due <= due)
-		return 0;
-	if (evtimer_add(p->timer, &tv) < 0)
+	if (!event_pending(p->timer, EV_READ, NULL) && event_add(p->timer, NULL) < 0)
 		return -ENOMEM;
+	if (timerfd_settime(p->timer_fd, TFD_TIMER_ABSTIME, &at, NULL) < 0)
+		return -errno;
 	p->timer_set = true;
 	p->timer_due = due;
 	return 0;
@@ -332,7 +341,8 @@ static int run_base(struct poller *p, int flags)
 {
 	int r;
 
-	errno = 0;
+	if (!p->own_base)
+		errno = 0;
 	p->waiting = true;
 	r = event_base_loop(p->base, flags);
 	p->waiting = false;
@@ -341,45 +351,34 @@ static int run_base(struct poller *p, int flags)
 }
 
 /*
- * The timer is left in place from pass to pass: one that still stands from an earlier
- * pass comes too early for this one, and is then set again for what is left.  So a busy
- * loop pays one reading of the clock for its timeout, and no work on libevent's heap.
- * libevent's coarse clock makes timers early, too; the answer is the same.
+ * The timer is not one of libevent's, which would have its share of work in every pass,
+ * but a descriptor.  It is left in place from pass to pass: one that still stands from an
+ * earlier pass comes too early for this one, and is then set again for what is left.  So a
+ * busy loop pays one reading of the clock for its timeout, and no system call.
  */
-int poller_wait(struct asyncore_map *map, double timeout)
+int poller_wait(struct asyncore_map *map, int64_t timeout)
 {
 	struct poller *p = &map->poller;
 	const size_t nfired = map->nfired;
-	int64_t now, deadline = 0;
+	int64_t deadline;
 	int r;
 
 	/* Never NONBLOCK alone: that goes on until nothing is ready at all. */
 	if (timeout == 0 || map->nalways_wanted > 0)
 		return run_base(p, EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY);
 
-	if (timeout > 0) {
-		now = monotonic_ns();
-		deadline = now + to_ns(timeout);
-		r = set_timer(p, now, deadline);
-		if (r < 0)
+	deadline = timeout == POLLER_FOREVER ? INT64_MAX : monotonic_ns() + timeout;
+	do {
+		if (deadline != INT64_MAX && (!p->timer_set || p->timer_due > deadline) &&
+		    (r = set_timer(p, deadline)) < 0)
 			return r;
-	}
-	for (;;) {
 		p->timer_fired = false;
 		r = run_base(p, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
 		if (r < 0 || !p->timer_fired)
 			return r;
-		if (map->nfired != nfired || map_has_touched(map) || map->exit_now)
-			return 0;
-		if (timeout < 0)
-			continue;
-		now = monotonic_ns();
-		if (now >= deadline)
-			return 0;
-		r = set_timer(p, now, deadline);
-		if (r < 0)
-			return r;
-	}
+	} while (map->nfired == nfired && !map_has_touched(map) && !map->exit_now &&
+		 monotonic_ns() < deadline);
+	return 0;
 }
 
 void poller_rest(struct asyncore_map *map)
@@ -388,8 +387,7 @@ void poller_rest(struct asyncore_map *map)
 
 	if (p->own_base)
 		return;
-	if (p->timer_set)
-		evtimer_del(p->timer);
+	event_del(p->timer);
 	p->timer_set = false;
 	if (map->size == 0) {
 		evtimer_del(p->serve);

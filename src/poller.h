@@ -28,7 +28,8 @@ struct poller {
 	bool serving;		/* the application runs the base and we are in its pass */
 	bool timer_set, timer_fired;
 	int64_t timer_due;	/* monotonic ns */
-	struct event *timer;	/* ends a wait */
+	int timer_fd;		/* ends a wait */
+	struct event *timer;
 	struct event *serve;	/* works for a map whose base the application runs */
 	struct event *resume;	/* ends the pause of listeners without descriptors */
 	struct event *urgent;	/* urgent data came; made for the first channel that wants it */
@@ -54,9 +55,12 @@ int poller_arm(struct asyncore_channel *c, unsigned events);
 /* Urgent data was reported; report it again if it is still there. */
 void poller_renew_urgent(struct asyncore_channel *c);
 
-/* Run the base until something happens, for at most `timeout` seconds (negative: for
- * ever).  0 or a negative errno. */
-int poller_wait(struct asyncore_map *map, double timeout);
+/* A timeout in seconds as poller_wait() wants it: ns, rounded up. */
+int64_t poller_timeout(double seconds);
+#define POLLER_FOREVER INT64_MAX
+
+/* Run the base until something happens, for at most so many ns.  0 or a negative errno. */
+int poller_wait(struct asyncore_map *map, int64_t timeout);
 
 /* No pass is running: leave nothing on a foreign base that would keep it from ending. */
 void poller_rest(struct asyncore_map *map);

@@ -29,8 +29,7 @@ static int adopt(struct asyncore_channel *c, int fd, struct asyncore_map *map, u
 	const bool gone = channel_has(c, CHANNEL_GONE);
 	int r;
 
-	channel_open(c, fd);
-	c->flags |= flags;
+	channel_open(c, fd, flags);
 	r = asyncore_add_channel(c->dispatcher, map);
 	if (r < 0 && c->fd == fd) {
 		if (channel_has(c, CHANNEL_IN_MAP))
@@ -431,18 +430,6 @@ int channel_send(struct asyncore_channel *c, const void *data, size_t len)
 	return n >= 0 ? (int)n : -errno;
 }
 
-static int channel_recv(struct asyncore_channel *c, void *buffer, size_t len)
-{
-	ssize_t n;
-
-	if (channel_has(c, CHANNEL_FILE))
-		return file_read(c->fd, buffer, clamp(len));
-	do {
-		n = recv(c->fd, buffer, clamp(len), MSG_DONTWAIT);
-	} while (n < 0 && errno == EINTR);
-	return n >= 0 ? (int)n : -errno;
-}
-
 int asyncore_dispatcher_send(struct asyncore_dispatcher *d, const void *data, size_t len)
 {
 	struct asyncore_channel *c = channel_of(d);
@@ -474,24 +461,41 @@ static bool is_stream(const struct asyncore_channel *c)
 	return type == SOCK_STREAM || type == SOCK_SEQPACKET;
 }
 
-int asyncore_dispatcher_recv(struct asyncore_dispatcher *d, void *buffer, size_t len)
+/* All that recv() does beside handing data over; n: what a first call of recv(2) said. */
+static int recv_otherwise(struct asyncore_channel *c, void *buffer, size_t len, ssize_t n)
 {
-	struct asyncore_channel *c = channel_of(d);
-	int n, r;
+	int r;
 
-	if (c == NULL || (buffer == NULL && len > 0))
-		return -EINVAL;
-	if (c->fd < 0 || len == 0)
-		return 0;
-	n = channel_recv(c, buffer, len);
-	if (n > 0 || n == -EAGAIN)
-		return n;
-	if (n < 0 && !asyncore_disconnected(n))
-		return ASYNCORE_RAISE(d, n);
+	while (n < 0 && errno == EINTR)
+		n = channel_has(c, CHANNEL_FILE) ? read(c->fd, buffer, clamp(len))
+						 : recv(c->fd, buffer, clamp(len), MSG_DONTWAIT);
+	if (n > 0)
+		return (int)n;
+	if (n < 0 && errno == EAGAIN)
+		return -EAGAIN;
+	if (n < 0 && !asyncore_disconnected(errno))
+		return ASYNCORE_RAISE(c->dispatcher, -errno);
 	if (n == 0 && !is_stream(c))
 		return 0;
 	r = channel_handle_close(c);
 	return r < 0 ? r : 0;
+}
+
+int asyncore_dispatcher_recv(struct asyncore_dispatcher *d, void *buffer, size_t len)
+{
+	struct asyncore_channel *c = channel_of(d);
+	ssize_t n;
+
+	if (c == NULL || (buffer == NULL && len > 0))
+		return -EINVAL;
+	if (channel_has(c, CHANNEL_NO_SOCKET) || len - 1 >= INT_MAX) {
+		if (c->fd < 0 || len == 0)
+			return 0;
+		errno = EINTR;	/* there was no first call */
+		return recv_otherwise(c, buffer, len, -1);
+	}
+	n = recv(c->fd, buffer, len, MSG_DONTWAIT);
+	return n > 0 ? (int)n : recv_otherwise(c, buffer, len, n);
 }
 
 int asyncore_sendto(struct asyncore_dispatcher *d, const void *data, size_t len,

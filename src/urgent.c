@@ -37,7 +37,7 @@ void urgent_forget(int urgent_fd, int fd)
 	epoll_ctl(urgent_fd, EPOLL_CTL_DEL, fd, &unused);
 }
 
-void urgent_collect(int urgent_fd, struct asyncore_map *map)
+void urgent_collect(int urgent_fd)
 {
 	struct epoll_event event[64];
 	int i, n;
@@ -50,7 +50,7 @@ void urgent_collect(int urgent_fd, struct asyncore_map *map)
 			if (!(event[i].events & EPOLLPRI))
 				continue;
 			c->flags |= CHANNEL_URGENT_SEEN;
-			map_fire(map, c, EVENT_URGENT);
+			map_fire(c, EVENT_URGENT);
 			map_touch(c);
 		}
 	} while (n == 64);

@@ -23,8 +23,8 @@ void urgent_close(int urgent_fd);
 int urgent_watch(int urgent_fd, struct asyncore_channel *c, bool renew);
 void urgent_forget(int urgent_fd, int fd);
 
-/* Mark every channel of the map that has urgent data. */
-void urgent_collect(int urgent_fd, struct asyncore_map *map);
+/* Mark every channel that has urgent data. */
+void urgent_collect(int urgent_fd);
 
 /* Does epoll refuse this descriptor (a regular file, /dev/null ...)?  Asked here because
  * libevent would complain on standard error.  1, 0 or a negative errno. */
