@@ -54,7 +54,8 @@ static int settle(struct asyncore_map *map, struct asyncore_channel *c, int resu
 	if (channel_has(c, CHANNEL_CLOSE_CALLED))
 		outcome->closed = true;
 	c->flags &= ~CHANNEL_CLOSE_CALLED;
-	error_void(&map->error);	/* handled, or swallowed */
+	if (map->error.error.handler == NULL)
+		error_void(&map->error);	/* swallowed */
 	if (map->exit_now)
 		return ASYNCORE_EXIT_NOW;
 	return is_error(result) ? result : 0;
@@ -207,14 +208,15 @@ static int dispatch_channels(struct asyncore_map *map, size_t first)
 	return r;
 }
 
-/* Marks that are left when a pass is left early; level triggers bring them back. */
-static void clear_marks(struct asyncore_map *map, size_t first)
+/* Forget what stands on the stack from `first` on.  Level triggers bring it back. */
+static void drop_marks(struct asyncore_map *map, size_t first)
 {
 	size_t i;
 
 	for (i = first; i < map->nfired; i++)
 		if (map->fired[i] != NULL)
 			map->fired[i]->fired = 0;
+	map->nfired = first;
 }
 
 /* Deliver what stands on the stack from `first` on, and pop it. */
@@ -227,9 +229,8 @@ static int dispatch(struct asyncore_map *map, size_t first, bool use_poll)
 		qsort(map->fired + first, map->nfired - first, sizeof *map->fired, by_seq);
 	r = use_poll ? dispatch_channels(map, first)
 		     : dispatch_kinds(map, first, map->fired_events);
-	if (r < 0)
-		clear_marks(map, first);
-	map->nfired = first;
+	if (r >= 0)
+		map->nfired = first;
 	return r;
 }
 
@@ -253,6 +254,7 @@ static int dispatch_alone(struct asyncore_dispatcher *d, unsigned events, bool u
 	struct asyncore_map *map;
 	struct outcome unused;
 	unsigned pending;
+	uint64_t seq;
 	int r;
 
 	if (c == NULL)
@@ -265,6 +267,7 @@ static int dispatch_alone(struct asyncore_dispatcher *d, unsigned events, bool u
 		map->exit_now = false;
 
 	channel_hold(c);
+	seq = c->seq;
 	pending = c->fired & ~events;
 	c->fired = (uint8_t)events;
 	if (use_poll)
@@ -278,7 +281,7 @@ static int dispatch_alone(struct asyncore_dispatcher *d, unsigned events, bool u
 	else
 		r = call_handler(map, c, c->methods->slot.handle_expt_event, "handle_expt_event",
 				 false, &unused);
-	if (channel_has(c, CHANNEL_IN_MAP))
+	if (c->seq == seq && channel_has(c, CHANNEL_IN_MAP))
 		c->fired |= (uint8_t)pending;
 	channel_release(c);
 	map_unuse(map);
@@ -371,6 +374,8 @@ int loop_serve(struct asyncore_map *map)
 	map->depth++;
 	interest_fire_always(map);
 	r = dispatch(map, 0, false);
+	if (r < 0)
+		drop_marks(map, 0);
 	begin_collecting(map);
 	if (r >= 0)
 		r = exit_or(map, interest_refresh(map, false));
@@ -410,6 +415,8 @@ static int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll)
 	r = exit_or(map, r);
 	if (r >= 0)
 		r = dispatch(map, first, use_poll);
+	if (r < 0)
+		drop_marks(map, first);
 	return end_pass(map, r);
 }
 
