@@ -12,7 +12,6 @@
 #include "map.h"
 
 #include <errno.h>
-#include <math.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -428,7 +427,7 @@ static int run_passes(double seconds, bool use_poll, struct asyncore_map *map, i
 	map = map_or_default(map);
 	if (map == NULL)
 		return -ENOMEM;
-	if (isnan(seconds))
+	if (seconds != seconds)	/* not a number */
 		return -EINVAL;
 	if (map->poller.waiting || map->poller.serving)
 		return -EBUSY;

@@ -17,7 +17,6 @@
 #include "urgent.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
@@ -318,8 +317,13 @@ static int64_t monotonic_ns(void)
 
 int64_t poller_timeout(double seconds)
 {
+	int64_t ns;
+
 	/* A hundred years are for ever, and stay far from overflow. */
-	return seconds < 0 || seconds > 3e9 ? POLLER_FOREVER : (int64_t)ceil(seconds * 1e9);
+	if (seconds < 0 || seconds > 3e9)
+		return POLLER_FOREVER;
+	ns = (int64_t)(seconds * 1e9);
+	return (double)ns < seconds * 1e9 ? ns + 1 : ns;
 }
 
 static int set_timer(struct poller *p, int64_t due)
