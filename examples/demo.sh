@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Run the examples against each other and against curl, and compare every byte.
+#
+#	examples/demo.sh [BUILD_DIR]
+#
+# BUILD_DIR holds examples/http_server, http_client and echo_server; it is the current
+# directory otherwise.  DEMO_RUN is put before each of them, as DEMO_RUN="valgrind -q".
+# Exit status: 0 when all was right, 1 when not, 77 when there is no curl for it.
+
+set -u
+export LC_ALL=C
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) || exit 1
+programs=$(cd "${1:-.}/examples" && pwd) || exit 1
+work=$(mktemp -d) || exit 1
+limit=20		# seconds that any one step may take
+pid=			# the server that runs now
+
+clean_up() {
+	if [ -n "$pid" ]; then
+		kill -KILL "$pid"
+		wait "$pid"
+	fi 2>/dev/null
+	rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+
+say() {
+	printf '%-12s %s\n' "$1" "$2"
+}
+
+die() {
+	say "$1" "FAILED: $2"
+	shift 2
+	[ $# -gt 0 ] && cat "$@"
+	exit 1
+}
+
+# start NAME ARGUMENT... - run a server; sets pid, and port to the one that it prints
+start() {
+	local name=$1 deadline=$((SECONDS + limit))
+	shift
+	${DEMO_RUN:-} "$programs/$name" "$@" >"$work/$name.out" 2>"$work/$name.err" &
+	pid=$!
+	port=
+	until [ -n "$port" ]; do
+		if ! kill -0 "$pid" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
+			die "$name" "did not start" "$work/$name.out" "$work/$name.err"
+		fi
+		sleep 0.05
+		port=$(sed -n '1s/.*[: ]\([0-9]*\)[/)]$/\1/p' "$work/$name.out")
+	done
+	say "$name" "$(head -n 1 "$work/$name.out")"
+}
+
+# stop NAME STATUS - SIGTERM, and expect it to end with STATUS and to listen no more
+stop() {
+	local name=$1 want=$2 got deadline=$((SECONDS + limit))
+	kill -TERM "$pid"
+	while kill -0 "$pid" 2>/dev/null; do
+		[ $SECONDS -lt $deadline ] || die "$name" "did not end after SIGTERM"
+		sleep 0.05
+	done
+	wait "$pid" 2>/dev/null
+	got=$?
+	pid=
+	[ $got -eq "$want" ] ||
+		die "$name" "ended with status $got, not $want" "$work/$name.err"
+	(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && die "$name" "still listens"
+	say "$name" "ended by SIGTERM, status $got, and listens no more"
+}
+
+if ! curl --help all 2>/dev/null | grep -q -e --parallel-max; then
+	say curl "not here, or too old for --parallel; skipped"
+	exit 77
+fi
+
+# --- the HTTP server: many files at a time, with curl --------------------------------
+
+start http_server -p 0 "$root"
+url=http://127.0.0.1:$port
+
+(cd "$root" && find . -name '.?*' -prune -o \
+	-type f \( -name '*.[ch]' -o -name '*.py' -o -name '*.sh' \) -print) |
+	sed 's,^\./,,' | grep '^[A-Za-z0-9_./-]*$' | sort >"$work/files"
+files=0 bytes=0
+while read -r file; do
+	printf 'url = "%s/%s"\noutput = "%s/got/%s"\n' "$url" "$file" "$work" "$file"
+	files=$((files + 1))
+	bytes=$((bytes + $(wc -c <"$root/$file")))
+done <"$work/files" >"$work/config"
+
+timeout $limit curl -q -fsS --no-progress-meter --noproxy '*' --create-dirs \
+	--parallel --parallel-immediate --parallel-max 20 -K "$work/config" 2>"$work/curl.err" ||
+	die curl "could not fetch all files" "$work/curl.err" "$work/http_server.err"
+while read -r file; do
+	cmp "$root/$file" "$work/got/$file" || die curl "$file differs"
+done <"$work/files"
+say curl "fetched $files files, 20 at a time: $bytes bytes, all identical"
+
+status=$(curl -q -s --noproxy '*' --max-time $limit --path-as-is -o /dev/null \
+	-w '%{http_code}' "$url/../no/such/file")
+[ "$status" = 403 ] || die curl "GET /../no/such/file: $status, not 403"
+say curl "GET /../no/such/file: refused with 403"
+
+# --- the HTTP client -----------------------------------------------------------------
+
+file=include/asyncore.h
+timeout $limit ${DEMO_RUN:-} "$programs/http_client" 127.0.0.1 "/$file" "$port" \
+	>"$work/reply" ||
+	die http_client "ended with status $?"
+sed $'1,/^\r$/d' "$work/reply" >"$work/body"
+cmp "$root/$file" "$work/body" || die http_client "$file differs" "$work/reply"
+say http_client "fetched $file: $(wc -c <"$work/body") bytes, identical"
+
+stop http_server 0
+logged=$(grep -c '^log: 127\.0\.0\.1 ' "$work/http_server.err")
+[ "$logged" -eq $((files + 2)) ] || die http_server "logged $logged requests, not $((files + 2))"
+say http_server "logged $logged requests"
+
+# --- the echo server -----------------------------------------------------------------
+
+start echo_server 0
+exec 3<>"/dev/tcp/127.0.0.1/$port" || die echo_server "refused the connection"
+for line in "All things come" "to those" "who wait."; do
+	printf '%s\n' "$line" >&3
+	read -r -t $limit answer <&3 || die echo_server "gave no answer"
+	[ "$answer" = "$line" ] || die echo_server "answered '$answer' to '$line'"
+	say echo_server "echoed '$answer'"
+done
+exec 3>&-
+say echo_server "$(tail -n 1 "$work/echo_server.out")"
+stop echo_server $((128 + 15))		# as the one in Python, it has no handler for it
+
+echo "all right"
