@@ -138,7 +138,9 @@ struct asyncore_dispatcher_type {
 	 * loop, which returns it. */
 	int (*handle_error)(struct asyncore_dispatcher *self);
 	int (*handle_accept)(struct asyncore_dispatcher *self);
-	/* Takes `fd`, also when it fails; `addr` is borrowed. */
+	/* Takes `fd`, also when it fails; `addr` is borrowed.  An init of a channel that is
+	 * to have it takes it only when it succeeds: close it otherwise.  Raising here means
+	 * an error of the listening channel, which the default handle_error() closes. */
 	int (*handle_accepted)(struct asyncore_dispatcher *self, int fd,
 			       const struct sockaddr *addr, socklen_t addrlen);
 
@@ -341,6 +343,9 @@ ASYNCORE_API int asyncore_dispatcher_init(struct asyncore_dispatcher *d,
  */
 ASYNCORE_API int asyncore_ref(struct asyncore_dispatcher *d);
 ASYNCORE_API int asyncore_unref(struct asyncore_dispatcher *d);
+
+/* free(3) for the slot dealloc, for objects that malloc(3) made. */
+ASYNCORE_API void asyncore_dealloc_free(struct asyncore_dispatcher *d);
 
 /* ------------------------------------------------------------------------------- */
 /* dispatcher: the descriptor and the map                                          */

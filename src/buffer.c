@@ -79,6 +79,14 @@ void buffer_drain(struct asyncore_buffer **buffer, size_t len)
 	b->len -= len;
 }
 
+void *buffer_take(struct asyncore_buffer **buffer)
+{
+	void *bytes = (*buffer)->bytes + (*buffer)->start;
+
+	(*buffer)->start = (*buffer)->len = 0;
+	return bytes;
+}
+
 void buffer_free(struct asyncore_buffer **buffer)
 {
 	free(*buffer);

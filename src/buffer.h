@@ -25,6 +25,9 @@ int buffer_append(struct asyncore_buffer **buffer, const void *data, size_t len)
 /* Take bytes from the front; an empty buffer is freed and becomes NULL. */
 void buffer_drain(struct asyncore_buffer **buffer, size_t len);
 
+/* All the bytes; the buffer is empty then, but they stay until the next append. */
+void *buffer_take(struct asyncore_buffer **buffer);
+
 void buffer_free(struct asyncore_buffer **buffer);
 
 static inline size_t buffer_len(const struct asyncore_buffer *buffer)

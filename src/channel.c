@@ -137,3 +137,8 @@ int asyncore_unref(struct asyncore_dispatcher *d)
 	channel_release(c);
 	return 0;
 }
+
+void asyncore_dealloc_free(struct asyncore_dispatcher *d)
+{
+	free(d);
+}

@@ -21,6 +21,7 @@
 #include "methods.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* What a channel waits for, and what happened to it. */
 enum {
@@ -53,6 +54,7 @@ enum {
 	/* Two things about the class, here because every event looks at them. */
 	CHANNEL_PLAIN_READ   = 0x40000,	/* does not override handle_read_event */
 	CHANNEL_ASK_AFTER    = 0x80000,	/* predicates to be asked after its own handlers */
+	CHANNEL_GATHERED     = 0x100000,	/* async_chat has output that could be sent */
 };
 
 struct asyncore_channel {
@@ -145,6 +147,15 @@ static inline int channel_call(struct asyncore_channel *c,
 	return r;
 }
 
+/* Gathered output goes out before anything that would show that it has not yet. */
+void channel_send_gathered(struct asyncore_channel *c);
+
+static inline void channel_flush(struct asyncore_channel *c)
+{
+	if (channel_has(c, CHANNEL_GATHERED))
+		channel_send_gathered(c);
+}
+
 /* The library's own call of handle_close(): at most once in one dispatch. */
 int channel_handle_close(struct asyncore_channel *c);
 
@@ -162,6 +173,8 @@ int channel_repr_addr(const struct asyncore_channel *c, char *buffer, size_t siz
 
 /* file.c: write to what is not a socket; a count or a negative errno. */
 int file_write(int fd, const void *data, size_t len);
+/* The same, of what a file has at `offset`. */
+int file_send(int fd, int from, off_t offset, size_t len);
 
 /* socket.c: one piece of output to the descriptor, without any implied event.
  * -EAGAIN when it takes nothing now. */

@@ -68,6 +68,9 @@ int asyncore_dispatcher_del_channel(struct asyncore_dispatcher *d, struct asynco
 
 	if (c == NULL)
 		return -EINVAL;
+	if (!map_holds(map != NULL ? map : c->map, c))
+		return 0;
+	channel_flush(c);
 	if (map_holds(map != NULL ? map : c->map, c))
 		map_remove(c);
 	return 0;
@@ -80,11 +83,12 @@ int asyncore_dispatcher_close(struct asyncore_dispatcher *d)
 
 	if (c == NULL)
 		return -EINVAL;
+	channel_hold(c);
+	channel_flush(c);
 	c->flags &= ~(CHANNEL_CONNECTED | CHANNEL_ACCEPTING | CHANNEL_CONNECTING);
 	c->flags |= CHANNEL_CLOSED;
 	c->fired = 0;
 
-	channel_hold(c);
 	r = asyncore_del_channel(d, NULL);
 	/* An override may have forgotten to call up; a closed descriptor must not stay. */
 	if (channel_has(c, CHANNEL_IN_MAP))

@@ -431,6 +431,8 @@ static int run_passes(double seconds, bool use_poll, struct asyncore_map *map, i
 		return -EINVAL;
 	if (map->poller.waiting || map->poller.serving)
 		return -EBUSY;
+	if (map->current != NULL)
+		channel_flush(map->current);
 	timeout = poller_timeout(seconds);
 	while (map->size > 0 && count != 0 && r >= 0) {
 		r = run_pass(map, timeout, use_poll);

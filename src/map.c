@@ -90,6 +90,7 @@ int asyncore_map_free(struct asyncore_map *map)
 	free(map->by_fd);
 	free(map->asked);
 	free(map->always);
+	free(map->buffer);
 	/* Channels that somebody holds still point here: nothing is left but the head. */
 	memset(map, 0, offsetof(struct asyncore_map, users));
 	map->freed = true;

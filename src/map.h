@@ -61,6 +61,10 @@ struct asyncore_map {
 	size_t nalways, always_size;
 	size_t nalways_wanted;		/* those that want an event now */
 
+	unsigned char *buffer;		/* to receive into; NULL while it is borrowed */
+	size_t buffer_size;
+	int (*flush)(struct asyncore_dispatcher *);	/* what CHANNEL_GATHERED asks for */
+
 	size_t npaused;			/* listeners that wait for descriptors */
 
 	struct error_record error;	/* what was raised last */

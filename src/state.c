@@ -31,15 +31,19 @@ ATTRIBUTE(debug, CHANNEL_DEBUG)
 
 int asyncore_fileno(const struct asyncore_dispatcher *d)
 {
-	const struct asyncore_channel *c = channel_of(d);
+	struct asyncore_channel *c = channel_of(d);
 
+	if (c != NULL)
+		channel_flush(c);
 	return c != NULL && channel_has(c, CHANNEL_IN_MAP) ? c->fd : -1;
 }
 
 int asyncore_socket(const struct asyncore_dispatcher *d)
 {
-	const struct asyncore_channel *c = channel_of(d);
+	struct asyncore_channel *c = channel_of(d);
 
+	if (c != NULL)
+		channel_flush(c);
 	return c != NULL ? c->fd : -1;
 }
 

@@ -53,6 +53,7 @@ int asyncore_initiate_send(struct asyncore_dispatcher *d)
 		return -EINVAL;
 	if (c->methods->slot.initiate_send == NULL)
 		return -ENOTSUP;
+	channel_flush(c);
 	return channel_call(c, c->methods->slot.initiate_send);
 }
 
@@ -87,6 +88,7 @@ int asyncore_send(struct asyncore_dispatcher *d, const void *data, size_t len)
 
 	if (c == NULL)
 		return -EINVAL;
+	channel_flush(c);
 	if (RUNS_A_HANDLER(c))
 		return c->methods->slot.send(d, data, len);
 	HELD(c->methods->slot.send(d, data, len));

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * chat.h - the private half of an async_chat, shared by its input (chat_input.c) and its
+ * output (chat_output.c).
+ */
+
+#ifndef CHAT_H
+#define CHAT_H
+
+#include "buffer.h"
+#include "fifo.h"
+#include "terminator.h"
+
+#include <asynchat.h>
+#include <stdint.h>
+
+/* Input that is being worked off, in a handle_read() that runs.  A nested one takes over
+ * what is left. */
+struct chat_reading {
+	const unsigned char *data;
+	size_t len;
+	struct chat_reading *outer;
+};
+
+/* What most channels never need. */
+struct chat_extra {
+	struct asyncore_buffer *held;	/* received, not delivered: an old terminator's part,
+					 * or what a callback left when it raised */
+	struct asyncore_buffer *incoming;	/* the default collector's */
+	size_t incoming_limit;
+	size_t high, low;		/* the output limit */
+	size_t in_size, out_size;	/* 0: those of the class */
+};
+
+struct async_chat_state {
+	struct terminator terminator;	/* len: also the bytes of a count to come */
+	struct chat_reading *reading;
+	struct fifo fifo;
+	struct chat_extra *extra;
+	uint16_t descriptor;		/* which one the input so far came from */
+	uint8_t kind;			/* enum async_chat_terminator_kind */
+	bool collecting;		/* collect_incoming_data() is running */
+	bool waits_for_collector;	/* ... and input has to wait for it */
+	bool gather;			/* push() may wait while input is worked off */
+	bool sending;			/* initiate_send() is running */
+	bool limit_reached;
+};
+
+/* The state of an initialised chat, or NULL. */
+static inline struct async_chat_state *state_of(const struct async_chat *chat)
+{
+	return chat != NULL && chat->dispatcher.channel != NULL ? chat->state : NULL;
+}
+
+/* The rest of the state, made at its first use; NULL for lack of memory. */
+struct chat_extra *chat_extra(struct async_chat_state *state);
+
+/* A slot of the class, found along the chain. */
+const struct async_chat_type *chat_type_with(const struct async_chat *chat, size_t slot);
+
+/* chat_input.c: forget what was received and not delivered. */
+void chat_forget_input(struct async_chat_state *state);
+
+/* chat_output.c: send what was gathered; 0 or what a handler raised. */
+int chat_flush(struct asyncore_dispatcher *d);
+
+#endif /* CHAT_H */

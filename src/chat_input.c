@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * chat_input.c - the input machine of async_chat.
+ *
+ * Data is received into a buffer of the map and handed to collect_incoming_data() from
+ * there.  What CPython keeps in ac_in_buffer from one read to the next, the beginning of a
+ * terminator, is here only a number (terminator.matched): those bytes are known.  When it
+ * turns out that they were data after all, they are put in front of what was received
+ * next, where room was left for them, so that the callbacks see the pieces that CPython's
+ * see.
+ *
+ * handle_read() may be nested, when a callback runs the loop: the inner one takes over what
+ * the outer one has not worked off yet.
+ */
+
+#include "chat.h"
+#include "hooks.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the terminator --------------------------------------------------------------- */
+
+/* Bytes that were taken for the beginning of a terminator are plain input again. */
+static int unmatch(struct async_chat_state *state)
+{
+	struct terminator *t = &state->terminator;
+	struct chat_extra *extra;
+
+	if (t->matched == 0)
+		return 0;
+	extra = chat_extra(state);
+	if (extra == NULL || buffer_append(&extra->held, terminator_bytes(t), t->matched) < 0)
+		return -ENOMEM;
+	t->matched = 0;
+	return 0;
+}
+
+static int set(struct async_chat_state *state, enum async_chat_terminator_kind kind,
+	       const void *bytes, size_t len)
+{
+	struct terminator new = { 0, 0, NULL };
+
+	if (kind == ASYNC_CHAT_BYTES && terminator_set(&new, bytes, len) < 0)
+		return -ENOMEM;
+	if (unmatch(state) < 0) {
+		terminator_free(&new);
+		return -ENOMEM;
+	}
+	terminator_free(&state->terminator);
+	state->terminator = new;
+	if (kind == ASYNC_CHAT_COUNT)
+		state->terminator.len = len;
+	state->kind = (uint8_t)(len > 0 ? kind : ASYNC_CHAT_NONE);
+	return 0;
+}
+
+int async_chat_set_terminator(struct async_chat *chat, const void *bytes, size_t len)
+{
+	struct async_chat_state *state = state_of(chat);
+
+	if (state == NULL || (bytes == NULL && len > 0))
+		return -EINVAL;
+	return set(state, len > 0 ? ASYNC_CHAT_BYTES : ASYNC_CHAT_NONE, bytes, len);
+}
+
+int async_chat_set_terminator_count(struct async_chat *chat, ssize_t count)
+{
+	struct async_chat_state *state = state_of(chat);
+
+	if (state == NULL || count < 0)
+		return -EINVAL;
+	return set(state, ASYNC_CHAT_COUNT, NULL, (size_t)count);
+}
+
+int async_chat_set_terminator_none(struct async_chat *chat)
+{
+	struct async_chat_state *state = state_of(chat);
+
+	return state != NULL ? set(state, ASYNC_CHAT_NONE, NULL, 0) : -EINVAL;
+}
+
+int async_chat_get_terminator_default(struct async_chat *chat,
+				      struct async_chat_terminator *terminator)
+{
+	struct async_chat_state *state = state_of(chat);
+
+	if (state == NULL || terminator == NULL)
+		return -EINVAL;
+	terminator->kind = (enum async_chat_terminator_kind)state->kind;
+	terminator->len = state->kind != ASYNC_CHAT_NONE ? state->terminator.len : 0;
+	terminator->bytes = state->kind == ASYNC_CHAT_BYTES ?
+			    terminator_bytes(&state->terminator) : NULL;
+	return 0;
+}
+
+#define SLOT(chat, name) (chat_type_with(chat, offsetof(struct async_chat_type, name))->name)
+
+int async_chat_get_terminator(struct async_chat *chat, struct async_chat_terminator *terminator)
+{
+	if (state_of(chat) == NULL || terminator == NULL)
+		return -EINVAL;
+	return SLOT(chat, get_terminator)(chat, terminator);
+}
+
+/* A class that overrides get_terminator() has its say before every piece of input. */
+static int ask_terminator(struct async_chat *chat)
+{
+	struct async_chat_state *state = chat->state;
+	struct async_chat_terminator now = { ASYNC_CHAT_NONE, NULL, 0 }, old;
+	int (*get)(struct async_chat *, struct async_chat_terminator *) =
+		SLOT(chat, get_terminator);
+	int r;
+
+	if (get == async_chat_get_terminator_default)
+		return 0;
+	r = get(chat, &now);
+	if (r < 0 || chat->state == NULL)
+		return r;
+	async_chat_get_terminator_default(chat, &old);
+	if (now.kind == old.kind && now.len == old.len &&
+	    (now.kind != ASYNC_CHAT_BYTES || memcmp(now.bytes, old.bytes, now.len) == 0))
+		return 0;
+	return set(state, now.kind, now.bytes, now.len);
+}
+
+/* --- callbacks --------------------------------------------------------------------- */
+
+/* What stops the machine beside an error: the channel was closed, or has another
+ * descriptor now. */
+static bool goes_on(const struct asyncore_channel *c, uint16_t descriptor)
+{
+	return c->fd >= 0 && c->opens == descriptor;
+}
+
+static int passed(int result)
+{
+	return result == -EAGAIN || result > 0 ? 0 : result;
+}
+
+static int collect(struct async_chat *chat, const unsigned char *data, size_t len)
+{
+	struct async_chat_state *state = chat->state;
+	int r;
+
+	state->collecting = true;
+	r = SLOT(chat, collect_incoming_data)(chat, data, len);
+	state->collecting = false;
+	if (state->waits_for_collector) {
+		state->waits_for_collector = false;
+		asyncore_touch(&chat->dispatcher);
+	}
+	return passed(r < 0 ? channel_noted(chat->dispatcher.channel, r) : r);
+}
+
+static int found(struct async_chat *chat)
+{
+	int r = SLOT(chat, found_terminator)(chat);
+
+	return passed(r < 0 ? channel_noted(chat->dispatcher.channel, r) : r);
+}
+
+/* --- the machine ------------------------------------------------------------------- */
+
+static const unsigned char *advance(struct chat_reading *in, size_t len)
+{
+	const unsigned char *data = in->data;
+
+	in->data += len;
+	in->len -= len;
+	return data;
+}
+
+static int collect_counted(struct async_chat *chat, struct chat_reading *in, uint16_t descriptor)
+{
+	struct async_chat_state *state = chat->state;
+	const size_t count = state->terminator.len, len = in->len;
+	int r;
+
+	if (len < count) {
+		r = collect(chat, advance(in, len), len);
+		/* As CPython: what was collected counts, also for a count set just now. */
+		if (r < 0 || state->kind != ASYNC_CHAT_COUNT)
+			return r;
+		return set(state, ASYNC_CHAT_COUNT, NULL,
+			   state->terminator.len > len ? state->terminator.len - len : 0);
+	}
+	r = collect(chat, advance(in, count), count);
+	if (r < 0 || !goes_on(chat->dispatcher.channel, descriptor))
+		return r;
+	r = set(state, ASYNC_CHAT_NONE, NULL, 0);
+	return r < 0 ? r : found(chat);
+}
+
+/*
+ * A piece of data, `len` bytes up to `end`; it begins with as much as was matched before,
+ * which is not in the buffer yet, but for which there is room.
+ */
+static int collect_matched(struct async_chat *chat, unsigned char *start, size_t matched,
+			   size_t len)
+{
+	const size_t missing = matched < len ? matched : len;
+
+	if (missing > 0)
+		memcpy(start - matched, terminator_bytes(&chat->state->terminator), missing);
+	return collect(chat, start - matched, len);
+}
+
+static int collect_terminated(struct async_chat *chat, struct chat_reading *in,
+			      uint16_t descriptor)
+{
+	struct terminator *t = &chat->state->terminator;
+	const size_t matched = t->matched, terminator_len = t->len;
+	const size_t end = terminator_search(t, in->data, in->len);
+	const size_t taken = end > 0 ? end : in->len;
+	/* Without the terminator, or what may become one. */
+	const size_t len = matched + taken - (end > 0 ? terminator_len : t->matched);
+	/* The buffer is ours; only the callbacks must not write to it. */
+	unsigned char *start = (unsigned char *)(uintptr_t)advance(in, taken);
+	int r = 0;
+
+	if (len > 0)
+		r = collect_matched(chat, start, matched, len);
+	if (r < 0 || end == 0 || !goes_on(chat->dispatcher.channel, descriptor))
+		return r;
+	return found(chat);
+}
+
+/* Work the input off.  Returns 0 or what a callback raised; then some may be left. */
+static int work_off(struct async_chat *chat, struct chat_reading *in)
+{
+	struct async_chat_state *state = chat->state;
+	struct asyncore_channel *c = chat->dispatcher.channel;
+	const uint16_t descriptor = c->opens;
+	int r = 0;
+
+	while (in->len > 0 && r >= 0 && goes_on(c, descriptor)) {
+		const size_t len = in->len;
+
+		r = ask_terminator(chat);
+		if (r < 0)
+			break;
+		switch (state->kind) {
+		case ASYNC_CHAT_BYTES:
+			r = collect_terminated(chat, in, descriptor);
+			break;
+		case ASYNC_CHAT_COUNT:
+			r = collect_counted(chat, in, descriptor);
+			break;
+		default:
+			r = collect(chat, advance(in, len), len);
+		}
+	}
+	if (!goes_on(c, descriptor))
+		chat_forget_input(state);
+	return r;
+}
+
+void chat_forget_input(struct async_chat_state *state)
+{
+	struct chat_reading *in;
+
+	for (in = state->reading; in != NULL; in = in->outer)
+		in->len = 0;
+	state->terminator.matched = 0;
+	if (state->extra != NULL)
+		buffer_free(&state->extra->held);
+}
+
+/* --- reading ----------------------------------------------------------------------- */
+
+int async_chat_readable(struct asyncore_dispatcher *d)
+{
+	struct async_chat_state *state = state_of((struct async_chat *)d);
+
+	return state != NULL ? !state->waits_for_collector : -EINVAL;
+}
+
+/* Bytes that come before what is received next: held back, and not worked off by the
+ * handle_read() that this one is nested in.  Moves them to `to`, if there is one. */
+static size_t take_over(struct async_chat_state *state, unsigned char *to)
+{
+	struct chat_reading *outer = state->reading;
+	size_t held = state->extra != NULL ? buffer_len(state->extra->held) : 0;
+	size_t left = outer != NULL ? outer->len : 0;
+
+	if (to != NULL && held > 0) {
+		memcpy(to, buffer_bytes(state->extra->held), held);
+		buffer_free(&state->extra->held);
+	}
+	if (to != NULL && left > 0)
+		memcpy(to + held, advance(outer, left), left);
+	return held + left;
+}
+
+/* Input of the next read. */
+static int hold(struct async_chat_state *state, const unsigned char *data, size_t len)
+{
+	struct chat_extra *extra;
+
+	if (len == 0)
+		return 0;
+	extra = chat_extra(state);
+	return extra != NULL ? buffer_append(&extra->held, data, len) : -ENOMEM;
+}
+
+/*
+ * Work `n` received bytes off, behind what was there already.  The buffer has `room` bytes
+ * in front of them, for that and for what was matched of the terminator.
+ */
+static int digest(struct async_chat *chat, unsigned char *buffer, size_t room, size_t n)
+{
+	struct async_chat_state *state = chat->state;
+	const size_t before = take_over(state, NULL);
+	struct chat_reading in = { buffer + room - before, before + n, state->reading };
+	int r;
+
+	take_over(state, buffer + room - before);
+	state->reading = &in;
+	r = work_off(chat, &in);
+	/* A callback raised and left something: for the next read, as in CPython. */
+	if (hold(state, in.data, in.len) < 0 && r >= 0)
+		r = ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	state->reading = in.outer;
+	return r;
+}
+
+/* The room that is needed in front of what is received next. */
+static size_t room_before(struct async_chat_state *state)
+{
+	return state->terminator.matched + take_over(state, NULL);
+}
+
+static int receive(struct async_chat *chat, size_t size)
+{
+	struct async_chat_state *state = chat->state;
+	struct asyncore_channel *c = chat->dispatcher.channel;
+	struct asyncore_map *map = c->map;
+	size_t room = room_before(state), have;
+	unsigned char *buffer = map_borrow_buffer(map, room + size, &have);
+	int n, r;
+
+	if (buffer == NULL)
+		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	n = r = asyncore_recv(&chat->dispatcher, buffer + room, size);
+	if (n > 0) {
+		/* Of another connection than what came before? */
+		if (state->descriptor != c->opens)
+			chat_forget_input(state);
+		state->descriptor = c->opens;
+		if (room_before(state) <= room)
+			r = digest(chat, buffer, room, (size_t)n);
+		else	/* recv() is overridden and ran the loop meanwhile */
+			r = hold(state, buffer + room, (size_t)n);
+	}
+	map_return_buffer(map, buffer, have);
+	return r;
+}
+
+int async_chat_handle_read(struct asyncore_dispatcher *d)
+{
+	struct async_chat *chat = (struct async_chat *)d;
+	struct async_chat_state *state = state_of(chat);
+	struct asyncore_channel *c;
+	int r, flushed;
+
+	if (state == NULL)
+		return -EINVAL;
+	c = d->channel;
+	if (state->collecting) {
+		/* From inside a callback that has not said yet what to do with its data. */
+		state->waits_for_collector = true;
+		return asyncore_touch(d);
+	}
+	channel_hold(c);
+	r = ask_terminator(chat);
+	if (r >= 0)
+		r = receive(chat, state->extra != NULL && state->extra->in_size > 0
+				  ? state->extra->in_size
+				  : c->methods->slot.ac_in_buffer_size);
+	/* What the callbacks pushed was gathered until now. */
+	flushed = state->reading == NULL ? chat_flush(d) : 0;
+	channel_release(c);
+	return r < 0 ? r : flushed;
+}
+
+/* --- the default collector ---------------------------------------------------------- */
+
+int async_chat_collect_default(struct async_chat *chat, const void *data, size_t len)
+{
+	struct async_chat_state *state = state_of(chat);
+	struct chat_extra *extra;
+
+	if (state == NULL || (data == NULL && len > 0))
+		return -EINVAL;
+	extra = chat_extra(state);
+	if (extra == NULL)
+		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	if (extra->incoming_limit > 0 &&
+	    (len > extra->incoming_limit ||
+	     buffer_len(extra->incoming) > extra->incoming_limit - len))
+		return ASYNCORE_RAISEF(&chat->dispatcher, -EMSGSIZE,
+				       "more than %zu bytes without a terminator",
+				       extra->incoming_limit);
+	if (buffer_append(&extra->incoming, data, len) < 0)
+		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	return 0;
+}
+
+int async_chat_set_incoming_limit(struct async_chat *chat, size_t limit)
+{
+	struct async_chat_state *state = state_of(chat);
+	struct chat_extra *extra;
+
+	if (state == NULL)
+		return -EINVAL;
+	extra = chat_extra(state);
+	if (extra == NULL)
+		return -ENOMEM;
+	extra->incoming_limit = limit;
+	return 0;
+}
+
+char *async_chat_get_data(struct async_chat *chat, size_t *len)
+{
+	struct async_chat_state *state = state_of(chat);
+	struct chat_extra *extra = state != NULL ? chat_extra(state) : NULL;
+
+	if (len != NULL)
+		*len = 0;
+	/* A NUL behind the data: in the buffer, but not of it. */
+	if (extra == NULL || buffer_append(&extra->incoming, "", 1) < 0)
+		return NULL;
+	if (len != NULL)
+		*len = buffer_len(extra->incoming) - 1;
+	return buffer_take(&extra->incoming);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * hooks.h - the two things that async_chat asks of the core beside the public API: the
+ * map's receive buffer, and to be told before gathered output would become visible.
+ */
+
+#ifndef HOOKS_H
+#define HOOKS_H
+
+#include "channel.h"
+#include "map.h"
+
+/* A buffer of at least `size` bytes, the map's own if nobody has it (a nested pass gets
+ * another); *have is its true size.  NULL for lack of memory. */
+unsigned char *map_borrow_buffer(struct asyncore_map *map, size_t size, size_t *have);
+void map_return_buffer(struct asyncore_map *map, unsigned char *buffer, size_t have);
+
+/* Output was gathered on this channel: before it is closed, leaves its map, hands its
+ * descriptor out, sends something else or a pass is run, call `flush`. */
+void channel_gathered(struct asyncore_channel *c, int (*flush)(struct asyncore_dispatcher *));
+
+#endif /* HOOKS_H */
