@@ -339,7 +339,7 @@ ASYNCORE_API int asyncore_dispatcher_init(struct asyncore_dispatcher *d,
  * A channel that nobody holds and that is in no map is disposed of at the end of the
  * outermost pass of its map, when the loop is left, in asyncore_close_all() outside a
  * pass, or in asyncore_map_free().
- * unref returns -EINVAL when nothing is held.
+ * Errors: -EINVAL for an unref without a ref; -EOVERFLOW for more than 65535 of them.
  */
 ASYNCORE_API int asyncore_ref(struct asyncore_dispatcher *d);
 ASYNCORE_API int asyncore_unref(struct asyncore_dispatcher *d);
@@ -523,8 +523,9 @@ ASYNCORE_API const struct sockaddr *asyncore_addr(const struct asyncore_dispatch
 ASYNCORE_API int asyncore_set_addr(struct asyncore_dispatcher *d, const struct sockaddr *addr,
 				   socklen_t addrlen);
 
-/* Family and type of the channel's socket; of the last one, after close.  family, type:
- * NULL if unwanted.  Errors: -EBADF if there never was one.  [family_and_type] */
+/* Family and type of the channel's socket; after close of the last one, if the channel had
+ * made it, or somebody had asked.  family, type: NULL if unwanted.
+ * Errors: -EBADF when they are not known.  [family_and_type] */
 ASYNCORE_API int asyncore_family_and_type(const struct asyncore_dispatcher *d, int *family,
 					  int *type);
 

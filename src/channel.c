@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int channel_new(struct asyncore_dispatcher *d, const struct methods *methods,
 		struct asyncore_map *map)
@@ -52,7 +53,7 @@ void channel_dispose(struct asyncore_channel *c)
 			level->dispose(d);
 	/* A channel that was only taken out of its map still has a descriptor. */
 	if (c->fd >= 0)
-		asyncore_dispatcher_close(d);
+		close(channel_unopen(c));
 	channel_free(c);
 	if (dealloc != NULL)
 		dealloc(d);
@@ -61,7 +62,7 @@ void channel_dispose(struct asyncore_channel *c)
 void channel_orphaned(struct asyncore_channel *c)
 {
 	c->flags |= CHANNEL_GONE;
-	if (channel_has(c, CHANNEL_DISPOSING | CHANNEL_ON_AGENDA) || c->refs > 0)
+	if (channel_has(c, CHANNEL_DISPOSING | CHANNEL_ON_AGENDA) || channel_is_held(c))
 		return;
 	if (c->map->freed)
 		channel_dispose(c);
@@ -122,9 +123,11 @@ int asyncore_ref(struct asyncore_dispatcher *d)
 {
 	struct asyncore_channel *c = channel_of(d);
 
-	if (c == NULL || c->refs == UINT32_MAX)
+	if (c == NULL)
 		return -EINVAL;
-	channel_hold(c);
+	if (c->refs == UINT16_MAX)
+		return -EOVERFLOW;
+	c->refs++;
 	return 0;
 }
 
@@ -134,7 +137,9 @@ int asyncore_unref(struct asyncore_dispatcher *d)
 
 	if (c == NULL || c->refs == 0)
 		return -EINVAL;
-	channel_release(c);
+	c->refs--;
+	if (channel_has(c, CHANNEL_GONE))
+		channel_orphaned(c);
 	return 0;
 }
 

@@ -8,7 +8,7 @@
  * looks into.
  *
  * Lifetime.  A channel that was never in a map is its maker's.  Once it left its map or
- * was closed it lives as long as `refs` is not 0, or until it is added again; otherwise
+ * was closed it lives as long as it is held, or until it is added again; otherwise
  * it stands on its map's agenda (map.h) and is disposed of at the end of an outermost pass.
  * So a pointer to a channel stays good during a pass, whatever handlers do; what a pass
  * must check before it calls a handler is only whether the channel is still marked
@@ -66,7 +66,8 @@ struct asyncore_channel {
 	void *write_event;		/* poller.c; exists only while it is registered */
 
 	int fd;				/* the descriptor, in a map or not; -1 */
-	uint32_t refs;			/* holders: asyncore_ref(), running handlers */
+	uint16_t refs;			/* of asyncore_ref() */
+	uint16_t holds;			/* of methods that are running */
 	uint32_t flags;
 	uint8_t fired;			/* EVENT_*: marked, not dispatched yet */
 	uint8_t armed;			/* EVENT_*: registered with the poller */
@@ -118,14 +119,20 @@ void channel_dispose(struct asyncore_channel *c);
 /* It is gone: if nobody holds it, dispose of it, soon. */
 void channel_orphaned(struct asyncore_channel *c);
 
+static inline bool channel_is_held(const struct asyncore_channel *c)
+{
+	return c->refs > 0 || c->holds > 0;
+}
+
 static inline void channel_hold(struct asyncore_channel *c)
 {
-	c->refs++;
+	c->holds++;
 }
 
 static inline void channel_release(struct asyncore_channel *c)
 {
-	if (--c->refs == 0 && channel_has(c, CHANNEL_GONE))
+	c->holds--;
+	if (channel_has(c, CHANNEL_GONE))
 		channel_orphaned(c);
 }
 

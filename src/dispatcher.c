@@ -243,6 +243,8 @@ int asyncore_dispatcher_handle_connect_event(struct asyncore_dispatcher *d)
 	opens = c->opens;
 	channel_hold(c);
 	r = asyncore_handle_connect(d);
+	if (r == -EAGAIN)
+		r = 0;		/* no error, whoever says it */
 	/* Closed, or closed and opened again, by the handler: no longer this connection. */
 	if (r >= 0 && c->opens == opens && !channel_has(c, CHANNEL_CLOSED)) {
 		c->flags = (c->flags | CHANNEL_CONNECTED) & ~CHANNEL_CONNECTING;

@@ -40,8 +40,8 @@ static struct asyncore_dispatcher_with_send *self_of(struct asyncore_dispatcher 
 {
 	struct asyncore_channel *c = channel_of(d);
 
-	return c != NULL && c->methods->slot.initiate_send != NULL ?
-	       (struct asyncore_dispatcher_with_send *)d : NULL;
+	return c != NULL && c->methods->with_send ? (struct asyncore_dispatcher_with_send *)d
+						  : NULL;
 }
 
 int asyncore_dispatcher_with_send_init(struct asyncore_dispatcher_with_send *d,

@@ -180,11 +180,11 @@ int asyncore_dispatcher_handle_error(struct asyncore_dispatcher *d)
 
 	if (c == NULL)
 		return -EINVAL;
-	/* A repr that somebody wrote may fail too. */
-	if (asyncore_repr(d, self, sizeof self) < 0)
-		snprintf(self, sizeof self, "<repr failed for object at %p>", (void *)d);
 	if (asyncore_compact_traceback(d, error, sizeof error) < 0)
 		snprintf(error, sizeof error, "no error");
+	/* A repr that somebody wrote may fail too, and raise an error of its own. */
+	if (asyncore_repr(d, self, sizeof self) < 0)
+		snprintf(self, sizeof self, "<repr failed for object at %p>", (void *)d);
 	r = asyncore_log_infof(d, "error", "uncaptured exception, closing channel %s (%s)",
 			       self, error);
 	return r < 0 ? r : channel_handle_close(c);

@@ -86,7 +86,7 @@ static inline int call_handler(struct asyncore_map *map, struct asyncore_channel
 		channel_ran(c);
 		channel_release(c);
 	} else {
-		c->refs--;
+		c->holds--;
 	}
 	return r;
 }
@@ -241,6 +241,15 @@ static void begin_collecting(struct asyncore_map *map)
 	map->fired_seq = 0;
 }
 
+/* From outside: what was raised before and never reached a loop is no concern of what
+ * happens now. */
+static void forget_past(struct asyncore_map *map)
+{
+	map->exit_now = false;
+	map->attention = false;
+	error_void(&map->error);
+}
+
 /* --- for other people's pollers ---------------------------------------------------- */
 
 /*
@@ -263,7 +272,7 @@ static int dispatch_alone(struct asyncore_dispatcher *d, unsigned events, bool u
 	map = c->map;
 	map->users++;
 	if (map->depth == 0 && map->current == NULL)
-		map->exit_now = false;
+		forget_past(map);
 
 	channel_hold(c);
 	seq = c->seq;
@@ -369,7 +378,7 @@ int loop_serve(struct asyncore_map *map)
 {
 	int r;
 
-	map->exit_now = false;
+	forget_past(map);
 	map->depth++;
 	interest_fire_always(map);
 	r = dispatch(map, 0, false);
@@ -394,8 +403,8 @@ static int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll)
 	const size_t first = map->depth > 0 ? map->nfired : 0;
 	int r = 0;
 
-	if (map->depth == 0)
-		map->exit_now = false;
+	if (map->depth == 0 && map->current == NULL)
+		forget_past(map);
 	else if (map->exit_now)
 		return ASYNCORE_EXIT_NOW;	/* the outer pass is being left */
 
@@ -439,8 +448,10 @@ static int run_passes(double seconds, bool use_poll, struct asyncore_map *map, i
 		if (count > 0)
 			count--;
 	}
-	if (map->depth == 0)
+	if (map->depth == 0) {
+		map_sweep(map);
 		poller_rest(map);
+	}
 	return r;
 }
 

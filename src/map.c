@@ -71,6 +71,13 @@ void map_unuse(struct asyncore_map *map)
 		free(map);
 }
 
+static int close_anyway(struct asyncore_dispatcher *d, void *arg)
+{
+	(void)arg;
+	asyncore_close(d);
+	return 0;
+}
+
 int asyncore_map_free(struct asyncore_map *map)
 {
 	if (map == NULL && (map = default_map) == NULL)
@@ -80,7 +87,9 @@ int asyncore_map_free(struct asyncore_map *map)
 	map->freeing = true;
 	/* A dispose hook may add channels again, to this very map. */
 	do {
-		asyncore_close_all(map, true);
+		asyncore_map_foreach(map, close_anyway, NULL);
+		map_clear(map);
+		map_sweep(map);
 	} while (map->size > 0 || map->norphans > 0);
 
 	if (map == default_map)
@@ -161,7 +170,7 @@ int map_add(struct asyncore_map *map, struct asyncore_channel *c)
 
 	if (channel_has(c, CHANNEL_IN_MAP))
 		return c->map == map ? 0 : -EALREADY;
-	if (channel_has(c, CHANNEL_DISPOSING) || map->freed)
+	if (channel_has(c, CHANNEL_DISPOSING) || map->freed || c->map->freed)
 		return -ESHUTDOWN;
 	if (asyncore_map_get(map, c->fd) != NULL)
 		return -EEXIST;
@@ -392,7 +401,7 @@ void map_sweep(struct asyncore_map *map)
 
 		if (channel_has(c, CHANNEL_IN_MAP))
 			map_put_on_agenda(c);
-		else if (c->refs == 0 && channel_has(c, CHANNEL_GONE))
+		else if (!channel_is_held(c) && channel_has(c, CHANNEL_GONE))
 			channel_dispose(c);
 	}
 	map->sweeping = false;

@@ -101,6 +101,7 @@ static struct methods *resolve(const struct asyncore_dispatcher_type *type)
 	m->slot.dispose = NULL;
 	m->plain_read_event =
 		m->slot.handle_read_event == asyncore_dispatcher_type.handle_read_event;
+	m->with_send = methods_derived(type, &asyncore_dispatcher_with_send_type);
 	m->plain_initiate_send = m->slot.initiate_send ==
 				 asyncore_dispatcher_with_send_type.initiate_send;
 	m->wants_urgent =

@@ -23,19 +23,28 @@ static size_t clamp(size_t len)
 
 /* --- having a descriptor -------------------------------------------------------- */
 
-/* Open on `fd` and enter the map; the descriptor is still the caller's if that fails. */
-static int adopt(struct asyncore_channel *c, int fd, struct asyncore_map *map, unsigned flags)
+/*
+ * Open on `fd` and enter the map.  When that fails the descriptor is the caller's as before,
+ * or closed if the channel was to own it; unless an override of add_channel() closed the
+ * channel, and the descriptor with it.
+ */
+static int adopt(struct asyncore_channel *c, int fd, struct asyncore_map *map, unsigned flags,
+		 bool owned)
 {
 	const bool gone = channel_has(c, CHANNEL_GONE);
+	uint16_t opens;
 	int r;
 
 	channel_open(c, fd, flags);
+	opens = c->opens;
 	r = asyncore_add_channel(c->dispatcher, map);
-	if (r < 0 && c->fd == fd) {
+	if (r < 0 && c->fd == fd && c->opens == opens) {
 		if (channel_has(c, CHANNEL_IN_MAP))
 			map_remove(c);
 		channel_unopen(c);
 		channel_flag(c, CHANNEL_GONE, gone);
+		if (owned)
+			close(fd);
 	}
 	return r < 0 ? r : 0;
 }
@@ -52,13 +61,11 @@ int asyncore_create_socket(struct asyncore_dispatcher *d, int family, int type)
 	fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return ASYNCORE_RAISE(d, -errno);
+	r = adopt(c, fd, NULL, 0, true);
+	if (r < 0)
+		return ASYNCORE_RAISE(d, r);
 	c->family = (uint8_t)family;
 	c->type = (uint8_t)(type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC));
-	r = adopt(c, fd, NULL, 0);
-	if (r < 0) {
-		close(fd);
-		return ASYNCORE_RAISE(d, r);
-	}
 	return 0;
 }
 
@@ -83,9 +90,11 @@ int asyncore_set_socket(struct asyncore_dispatcher *d, int fd, struct asyncore_m
 	r = check_socket(fd);
 	if (r < 0)
 		return ASYNCORE_RAISE(d, r);
+	r = adopt(c, fd, map, 0, false);
+	if (r < 0)
+		return ASYNCORE_RAISE(d, r);
 	c->family = 0;		/* the kernel is asked when somebody wants to know */
-	r = adopt(c, fd, map, 0);
-	return r < 0 ? ASYNCORE_RAISE(d, r) : 0;
+	return 0;
 }
 
 /* What the constructor does with a socket that it is given. */
@@ -104,7 +113,7 @@ static int take_socket(struct asyncore_channel *c, int fd, struct asyncore_map *
 	if (connected && (r = channel_set_addr(c, (struct sockaddr *)&peer, len)) < 0)
 		return r;
 	channel_flag(c, CHANNEL_CONNECTED, connected);
-	r = adopt(c, fd, map, 0);
+	r = adopt(c, fd, map, 0, false);
 	if (r < 0)
 		return r;
 	/* Cannot fail on a socket; last, because it is the one thing that shows. */
@@ -160,14 +169,12 @@ int asyncore_set_file(struct asyncore_dispatcher *d, int fd)
 	if (copy < 0)
 		return ASYNCORE_RAISE(d, -errno);
 	refused = urgent_refuses(copy);
-	r = refused < 0 ? refused :
-	    adopt(c, copy, NULL,
-		  CHANNEL_FILE | (refused ? CHANNEL_ALWAYS_READY : 0));
-	if (r < 0) {
+	if (refused < 0) {
 		close(copy);
-		return ASYNCORE_RAISE(d, r);
+		return ASYNCORE_RAISE(d, refused);
 	}
-	return 0;
+	r = adopt(c, copy, NULL, CHANNEL_FILE | (refused ? CHANNEL_ALWAYS_READY : 0), true);
+	return r < 0 ? ASYNCORE_RAISE(d, r) : 0;
 }
 
 /* --- servers -------------------------------------------------------------------- */

@@ -69,7 +69,7 @@ static int ask_kernel(const struct asyncore_channel *c, int *family, int *type)
 {
 	socklen_t len = sizeof *family;
 
-	if (c->fd < 0)
+	if (channel_has(c, CHANNEL_NO_SOCKET))
 		return -EBADF;
 	if (getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, family, &len) < 0)
 		return -errno;
