@@ -134,8 +134,10 @@ static int connect_event(struct asyncore_dispatcher *d)
 
 	channel_hold(c);
 	r = asyncore_handle_connect_event(d);
+	/* Nor after a failed connect that went to handle_expt(). */
 	if (r >= 0)
-		r = c->opens == opens && !channel_has(c, CHANNEL_CLOSED);
+		r = c->opens == opens && !channel_has(c, CHANNEL_CLOSED) &&
+		    !(c->connect_error != 0 && channel_has(c, CHANNEL_CONNECTING));
 	channel_release(c);
 	return r;
 }
@@ -222,7 +224,9 @@ static int connect_result(struct asyncore_channel *c)
 	if (channel_has(c, CHANNEL_FILE) ||
 	    getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0 || errno != ENOTCONN)
 		return 0;
-	return c->connect_error != 0 ? -c->connect_error : -ENOTCONN;
+	if (c->connect_error == 0)
+		c->connect_error = ENOTCONN;
+	return -c->connect_error;
 }
 
 int asyncore_dispatcher_handle_connect_event(struct asyncore_dispatcher *d)

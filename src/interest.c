@@ -33,9 +33,7 @@ static int ask(struct asyncore_channel *c, bool use_poll)
 	if (m->wants_urgent && !channel_has(c, CHANNEL_FILE) &&
 	    (readable || (writable && !use_poll)))
 		events |= EVENT_URGENT;
-	if (channel_has(c, CHANNEL_PAUSED))
-		events &= ~EVENT_READ;
-	return events;
+	return channel_has(c, CHANNEL_PAUSED) ? 0 : events;
 }
 
 /* Ask, and register what differs. */
@@ -56,7 +54,13 @@ static int refresh(struct asyncore_channel *c, bool use_poll)
 	if ((unsigned)events == c->armed)
 		return 0;
 	r = poller_arm(c, (unsigned)events);
-	return r < 0 ? error_handle(c, ASYNCORE_RAISE(c->dispatcher, r), "poll") : 0;
+	if (r == 0)
+		return 0;
+	/* It cannot be watched.  If it is still there after that was said, try again later. */
+	r = error_handle(c, ASYNCORE_RAISE(c->dispatcher, r), "poll");
+	if (map_holds(map, c))
+		map_pause(c);
+	return r;
 }
 
 /* Close the holes that channels left, unless somebody is walking over them. */

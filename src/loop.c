@@ -221,6 +221,7 @@ static void drop_marks(struct asyncore_map *map, size_t first)
 /* Deliver what stands on the stack from `first` on, and pop it. */
 static int dispatch(struct asyncore_map *map, size_t first, bool use_poll)
 {
+	const size_t end = map->nfired;
 	int r;
 
 	/* Mostly they are in map order already. */
@@ -228,6 +229,8 @@ static int dispatch(struct asyncore_map *map, size_t first, bool use_poll)
 		qsort(map->fired + first, map->nfired - first, sizeof *map->fired, by_seq);
 	r = use_poll ? dispatch_channels(map, first)
 		     : dispatch_kinds(map, first, map->fired_events);
+	/* Marked meanwhile by a pass of another map on the same base. */
+	drop_marks(map, end);
 	if (r >= 0)
 		map->nfired = first;
 	return r;
@@ -349,8 +352,10 @@ int asyncore_close_all(struct asyncore_map *map, bool ignore_all)
 	if (r < 0)
 		return r;
 	map_clear(map);
-	if (map->depth == 0)
+	if (map->depth == 0) {
 		map_sweep(map);
+		poller_rest(map);
+	}
 	return 0;
 }
 
@@ -411,7 +416,8 @@ static int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll)
 	map->depth++;
 	if (interest_is_stale(map, use_poll)) {
 		r = interest_refresh(map, use_poll);
-		if (map_has_touched(map))
+		/* Touched by a predicate, or closed the last channel. */
+		if (map_has_touched(map) || map->size == 0)
 			timeout = 0;
 	}
 	if (first == map->nfired)
@@ -451,6 +457,8 @@ static int run_passes(double seconds, bool use_poll, struct asyncore_map *map, i
 	if (map->depth == 0) {
 		map_sweep(map);
 		poller_rest(map);
+		if (map_has_touched(map))
+			poller_serve_soon(map);
 	}
 	return r;
 }

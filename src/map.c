@@ -414,6 +414,19 @@ bool map_grow_fired(struct asyncore_map *map)
 	return map_reserve(&map->fired, &map->fired_size, map->nfired + 1) == 0;
 }
 
+void map_pause(struct asyncore_channel *c)
+{
+	struct asyncore_map *map = c->map;
+
+	if (!channel_has(c, CHANNEL_IN_MAP) || channel_has(c, CHANNEL_PAUSED))
+		return;
+	if (poller_resume_later(map) == 0) {
+		c->flags |= CHANNEL_PAUSED;
+		map->npaused++;
+	}
+	map_touch(c);
+}
+
 static int resume(struct asyncore_dispatcher *d, void *arg)
 {
 	struct asyncore_channel *c = d->channel;

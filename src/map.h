@@ -65,7 +65,7 @@ struct asyncore_map {
 	size_t buffer_size;
 	int (*flush)(struct asyncore_dispatcher *);	/* what CHANNEL_GATHERED asks for */
 
-	size_t npaused;			/* listeners that wait for descriptors */
+	size_t npaused;			/* channels that wait for descriptors or memory */
 
 	struct error_record error;	/* what was raised last */
 
@@ -149,7 +149,11 @@ void map_unuse(struct asyncore_map *map);
 /* Room for `needed` entries in an array of pointers; 0 or -ENOMEM. */
 int map_reserve(struct asyncore_channel ***array, size_t *size, size_t needed);
 
-/* Descriptors may be free again: let the paused listeners go on. */
+/* There is no descriptor or no memory for what the channel needs: leave it alone for a
+ * moment. */
+void map_pause(struct asyncore_channel *c);
+
+/* After that moment: let all paused channels go on. */
 void map_resume(struct asyncore_map *map);
 
 /* interest.c: what the map's channels wait for, into the poller.  Returns 0 or what a

@@ -17,6 +17,7 @@
 #include "urgent.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
@@ -81,8 +82,10 @@ static void on_serve(evutil_socket_t fd, short what, void *arg)
 	struct poller *p = &map->poller;
 
 	(void)fd, (void)what;
-	if (p->waiting)
-		return;		/* a pass of our own does the work */
+	/* Is there a pass of our own that does the work?  (It may be another map's pass on
+	 * this base, out of one of our handlers, that brought us here.) */
+	if (p->waiting || map->depth > 0)
+		return;
 	p->serving = true;
 	if (loop_serve(map) < 0)
 		event_base_loopbreak(p->base);
@@ -90,6 +93,26 @@ static void on_serve(evutil_socket_t fd, short what, void *arg)
 }
 
 /* --- set up --------------------------------------------------------------------- */
+
+/*
+ * Are there as many descriptors to be had as a base opens, and we for it?  libevent 2.1 ends
+ * the process when it cannot open its pair for signals.
+ */
+static int check_descriptors(void)
+{
+	int one[2], two[2], r;
+
+	if (pipe2(one, O_CLOEXEC) < 0)
+		return -errno;
+	r = pipe2(two, O_CLOEXEC) < 0 ? -errno : 0;
+	close(one[0]);
+	close(one[1]);
+	if (r == 0) {
+		close(two[0]);
+		close(two[1]);
+	}
+	return r;
+}
 
 /* A base of our own.  The environment must not choose the backend, and only one thread
  * ever sees this base. */
@@ -121,12 +144,15 @@ static bool base_is(const struct event_base *base, const char *method)
 int poller_init(struct asyncore_map *map, struct event_base *base)
 {
 	struct poller *p = &map->poller;
-	int r = -ENOMEM;
+	int r;
 
 	p->urgent_fd = p->timer_fd = -1;
 	if (base != NULL && base_is(base, "epoll (with changelist)"))
 		return -ENOTSUP;
 	p->own_base = base == NULL;
+	if (p->own_base && (r = check_descriptors()) < 0)
+		return r;
+	r = -ENOMEM;
 	errno = 0;
 	p->base = base != NULL ? base : new_base();
 	if (p->base == NULL)
@@ -367,6 +393,9 @@ int poller_wait(struct asyncore_map *map, int64_t timeout)
 	int64_t deadline;
 	int r;
 
+	/* This pass does the work; and a pending event of ours would end the wait. */
+	if (!p->own_base)
+		event_del(p->serve);
 	/* Never NONBLOCK alone: that goes on until nothing is ready at all. */
 	if (timeout == 0 || map->nalways_wanted > 0)
 		return run_base(p, EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY);

@@ -244,14 +244,7 @@ static bool is_shortage(int error)
  */
 static int pause_accepting(struct asyncore_channel *c, int error)
 {
-	struct asyncore_map *map = c->map;
-
-	if (!channel_has(c, CHANNEL_PAUSED) && channel_has(c, CHANNEL_IN_MAP) &&
-	    poller_resume_later(map) == 0) {
-		c->flags |= CHANNEL_PAUSED;
-		map->npaused++;
-		map_touch(c);
-	}
+	map_pause(c);
 	if (!channel_has(c, CHANNEL_PAUSE_SAID)) {
 		char text[64];
 		int r;

@@ -6,6 +6,7 @@
 #include "urgent.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -13,7 +14,10 @@ int urgent_open(void)
 {
 	int fd = epoll_create1(EPOLL_CLOEXEC);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	fcntl(fd, F_SETFL, O_NONBLOCK);		/* libevent's debug mode insists on it */
+	return fd;
 }
 
 void urgent_close(int urgent_fd)
