@@ -5,6 +5,8 @@
 #ifndef ADDRESS_H
 #define ADDRESS_H
 
+#include "private_names.h"
+
 #include <sys/socket.h>
 #include <sys/un.h>
 

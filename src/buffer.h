@@ -11,6 +11,8 @@
 #ifndef BUFFER_H
 #define BUFFER_H
 
+#include "private_names.h"
+
 #include <stddef.h>
 
 struct asyncore_buffer {

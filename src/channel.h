@@ -18,6 +18,7 @@
 #ifndef CHANNEL_H
 #define CHANNEL_H
 
+#include "private_names.h"
 #include "methods.h"
 
 #include <stdint.h>

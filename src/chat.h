@@ -8,6 +8,7 @@
 #ifndef CHAT_H
 #define CHAT_H
 
+#include "private_names.h"
 #include "buffer.h"
 #include "fifo.h"
 #include "terminator.h"

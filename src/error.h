@@ -11,6 +11,8 @@
 #ifndef ERROR_H
 #define ERROR_H
 
+#include "private_names.h"
+
 #include <asyncore.h>
 
 enum { ERROR_MARKS = 8, ERROR_TEXT = 160 };

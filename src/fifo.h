@@ -11,6 +11,7 @@
 #ifndef FIFO_H
 #define FIFO_H
 
+#include "private_names.h"
 #include "buffer.h"
 
 #include <stdbool.h>

@@ -8,6 +8,7 @@
 #ifndef HOOKS_H
 #define HOOKS_H
 
+#include "private_names.h"
 #include "channel.h"
 #include "map.h"
 

@@ -5,6 +5,8 @@
 #ifndef LOOP_H
 #define LOOP_H
 
+#include "private_names.h"
+
 struct asyncore_map;
 
 /* The application runs the base and channels of this map fired, or there is other work:

@@ -21,6 +21,7 @@
 #ifndef MAP_H
 #define MAP_H
 
+#include "private_names.h"
 #include "channel.h"
 #include "error.h"
 #include "poller.h"

@@ -12,6 +12,8 @@
 #ifndef METHODS_H
 #define METHODS_H
 
+#include "private_names.h"
+
 #include <asyncore.h>
 
 struct methods {

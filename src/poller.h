@@ -11,6 +11,8 @@
 #ifndef POLLER_H
 #define POLLER_H
 
+#include "private_names.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stddef.h>

@@ -5,6 +5,8 @@
 #ifndef PRODUCER_H
 #define PRODUCER_H
 
+#include "private_names.h"
+
 #include <asynchat.h>
 
 bool file_producer_is(const struct async_chat_producer *producer);

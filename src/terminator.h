@@ -13,6 +13,8 @@
 #ifndef TERMINATOR_H
 #define TERMINATOR_H
 
+#include "private_names.h"
+
 #include <stddef.h>
 
 struct terminator {

@@ -13,6 +13,7 @@
 #ifndef URGENT_H
 #define URGENT_H
 
+#include "private_names.h"
 #include "channel.h"
 
 /* The descriptor, or a negative errno. */

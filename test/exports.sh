@@ -56,5 +56,17 @@ if grep -q '@@LIBASYNCORE_' "$dir/symbols" &&
 	sed 's/^/  /' "$dir/unversioned"
 	failed=1
 fi
+# A program that links the static library must not clash with what is private in it.
+archive=.libs/libasyncore.a
+if test -f "$archive"; then
+	$NM -g --defined-only "$archive" | awk 'NF == 3 { print $3 }' |
+		grep -v -e '^asyncore_' -e '^async_chat_' -e '^asynchat_' |
+		sort -u >"$dir/private"
+	if test -s "$dir/private"; then
+		echo "not in src/private_names.h:"
+		sed 's/^/  /' "$dir/private"
+		failed=1
+	fi
+fi
 echo "$(wc -l <"$dir/declared") declared, $(wc -l <"$dir/exported") exported"
 exit "$failed"
