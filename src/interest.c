@@ -129,7 +129,7 @@ int interest_refresh(struct asyncore_map *map, bool use_poll)
 	size_t n;
 	int r;
 
-	if (use_poll != map->use_poll && map->poller.nurgent > 0)
+	if (use_poll != map->use_poll && map->nurgent > 0)
 		asyncore_map_foreach(map, retouch, NULL);
 	map->use_poll = use_poll;
 

@@ -182,6 +182,7 @@ int map_add(struct asyncore_map *map, struct asyncore_channel *c)
 	c->seq = map->next_seq++;
 	map->by_fd[c->fd] = c;
 	map->size++;
+	map->nurgent += c->methods->wants_urgent;
 	if (c->methods->ask_each_pass) {
 		map->asked[map->nasked++] = c;
 		c->asked = map->nasked;
@@ -205,6 +206,7 @@ void map_remove(struct asyncore_channel *c)
 	c->flags &= ~(CHANNEL_IN_MAP | CHANNEL_URGENT_SEEN);
 	map->by_fd[c->fd] = NULL;
 	map->size--;
+	map->nurgent -= c->methods->wants_urgent;
 	if (c->asked != 0) {
 		map->asked[c->asked - 1] = NULL;
 		map->asked_holes++;

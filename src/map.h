@@ -66,6 +66,7 @@ struct asyncore_map {
 	size_t buffer_size;
 	int (*flush)(struct asyncore_dispatcher *);	/* what CHANNEL_GATHERED asks for */
 
+	size_t nurgent;			/* channels whose class wants urgent data */
 	size_t npaused;			/* channels that wait for descriptors or memory */
 
 	struct error_record error;	/* what was raised last */

@@ -376,10 +376,11 @@ static int at_host(struct asyncore_dispatcher *d, const char *host, int port,
 	if (r < 0)
 		return r;
 	r = address_lookup(host, port, family, type, &addr, &addrlen, &text);
-	if (r < 0 && go == asyncore_connect_sockaddr)
-		start_connecting(c);	/* Python sets this before it looks up the name */
-	if (r < 0 && text != NULL)
+	if (r < 0 && text != NULL) {
+		if (go == asyncore_connect_sockaddr)
+			start_connecting(c);	/* as Python, before it looks the name up */
 		return ASYNCORE_RAISEF(d, r, "%s: %s", host, text);
+	}
 	return r < 0 ? r : go(d, (struct sockaddr *)&addr, addrlen);
 }
 
