@@ -253,7 +253,8 @@ ASYNCORE_API struct event_base *asyncore_map_base(struct asyncore_map *map);
  * Returns 0; ASYNCORE_EXIT_NOW; or what a predicate or a handle_error() raised.
  * May be called from a handler (a nested loop).
  * Errors: -EINVAL for a timeout that is not a number, -EBUSY when called by a callback
- * of the application's own base while that runs.  [asyncore.loop]
+ * of the application's own base while that runs (where libevent warns on standard
+ * error).  [asyncore.loop]
  */
 ASYNCORE_API int asyncore_loop(double timeout, bool use_poll, struct asyncore_map *map,
 			       int count);
@@ -322,7 +323,8 @@ ASYNCORE_API const char *asyncore_version(void);
  * non-blocking, added to the map, and `connected` and `addr` are set from its peer.  A
  * socket without a peer (unconnected, or listening) is taken with `connected` false.
  * After a success asyncore_close() is the right call at any stage, once or twice.  After
- * a failure the descriptor is the caller's as before and `d` may be initialised again.
+ * a failure the descriptor is the caller's as before and `d` may be initialised again
+ * (unless a class overrides add_channel to close the channel and then fail).
  * The object must not be an initialised one.
  * Errors: -EINVAL for a type whose chain does not end at asyncore_dispatcher_type;
  * -EBADF, -ENOTSOCK for a bad descriptor; -EEXIST when the map holds that descriptor;

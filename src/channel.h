@@ -179,6 +179,9 @@ int channel_set_addr(struct asyncore_channel *c, const struct sockaddr *addr,
 		     socklen_t addrlen);
 int channel_repr_addr(const struct asyncore_channel *c, char *buffer, size_t size);
 
+/* log.c: "sending b'...'", for debugging. */
+int channel_log_sending(struct asyncore_channel *c, const void *data, size_t len);
+
 /* file.c: write to what is not a socket; a count or a negative errno. */
 int file_write(int fd, const void *data, size_t len);
 /* The same, of what a file has at `offset`. */

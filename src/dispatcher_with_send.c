@@ -132,7 +132,7 @@ static int send_buffered(struct asyncore_dispatcher_with_send *self, const void 
 }
 
 /* Only `n` bytes went out at once, or none (a negative errno). */
-static int send_rest(struct asyncore_dispatcher_with_send *self, const char *data, size_t len,
+static COLD int send_rest(struct asyncore_dispatcher_with_send *self, const char *data, size_t len,
 		     int n)
 {
 	const size_t sent = n > 0 ? (size_t)n : 0;
@@ -147,17 +147,18 @@ static int send_rest(struct asyncore_dispatcher_with_send *self, const char *dat
 }
 
 /* Whatever is not the plain case of asyncore_dispatcher_with_send_send(). */
-static int send_otherwise(struct asyncore_dispatcher *d, const void *data, size_t len)
+static COLD int send_otherwise(struct asyncore_dispatcher *d, const void *data, size_t len)
 {
 	struct asyncore_dispatcher_with_send *self = self_of(d);
+	int r = 0;
 
 	if (self == NULL || (data == NULL && len > 0) || len > INT_MAX)
 		return -EINVAL;
 	if (d->channel->fd < 0)
 		return 0;
 	if (channel_has(d->channel, CHANNEL_DEBUG))
-		asyncore_log_infof(d, "info", "sending %zu bytes", len);
-	return send_buffered(self, data, len);
+		r = channel_log_sending(d->channel, data != NULL ? data : "", len);
+	return r < 0 ? r : send_buffered(self, data, len);
 }
 
 int asyncore_dispatcher_with_send_send(struct asyncore_dispatcher *d, const void *data,

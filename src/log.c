@@ -97,6 +97,43 @@ int asyncore_log_infof(struct asyncore_dispatcher *d, const char *type, const ch
 	return r;
 }
 
+/* One byte as Python's repr of a byte string shows it. */
+static int repr_byte(char *buffer, unsigned char byte, char quote)
+{
+	switch (byte) {
+	case '\t':
+		return sprintf(buffer, "\\t");
+	case '\n':
+		return sprintf(buffer, "\\n");
+	case '\r':
+		return sprintf(buffer, "\\r");
+	default:
+		if (byte == '\\' || byte == (unsigned char)quote)
+			return sprintf(buffer, "\\%c", byte);
+		return sprintf(buffer, byte >= ' ' && byte < 0x7f ? "%c" : "\\x%02x", byte);
+	}
+}
+
+int channel_log_sending(struct asyncore_channel *c, const void *data, size_t len)
+{
+	const char *bytes = data;
+	const char quote = memchr(bytes, '\'', len) != NULL && memchr(bytes, '"', len) == NULL
+			   ? '"' : '\'';
+	char *message = malloc(4 * len + sizeof "sending b''"), *end = message;
+	size_t i;
+	int r;
+
+	if (message == NULL)
+		return -ENOMEM;
+	end += sprintf(end, "sending b%c", quote);
+	for (i = 0; i < len; i++)
+		end += repr_byte(end, (unsigned char)bytes[i], quote);
+	sprintf(end, "%c", quote);
+	r = asyncore_log_info(c->dispatcher, message, "info");
+	free(message);
+	return r;
+}
+
 int asyncore_dispatcher_repr(struct asyncore_dispatcher *d, char *buffer, size_t size)
 {
 	struct asyncore_channel *c = channel_of(d);

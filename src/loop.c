@@ -41,7 +41,7 @@ static int raised(struct asyncore_channel *c, int error, const char *name, bool 
 }
 
 /* After a handler that raised, or that drew attention to something. */
-static int settle(struct asyncore_map *map, struct asyncore_channel *c, int result,
+static COLD int settle(struct asyncore_map *map, struct asyncore_channel *c, int result,
 		  const char *name, bool use_poll, struct outcome *outcome)
 {
 	if (result == ASYNCORE_EXIT_NOW)
@@ -195,7 +195,7 @@ static int dispatch_kinds(struct asyncore_map *map, size_t first, unsigned event
 	return r;
 }
 
-static int dispatch_channels(struct asyncore_map *map, size_t first)
+static COLD int dispatch_channels(struct asyncore_map *map, size_t first)
 {
 	const size_t end = map->nfired;
 	size_t i;
@@ -208,7 +208,7 @@ static int dispatch_channels(struct asyncore_map *map, size_t first)
 }
 
 /* Forget what stands on the stack from `first` on.  Level triggers bring it back. */
-static void drop_marks(struct asyncore_map *map, size_t first)
+static COLD void drop_marks(struct asyncore_map *map, size_t first)
 {
 	size_t i;
 
@@ -230,7 +230,8 @@ static int dispatch(struct asyncore_map *map, size_t first, bool use_poll)
 	r = use_poll ? dispatch_channels(map, first)
 		     : dispatch_kinds(map, first, map->fired_events);
 	/* Marked meanwhile by a pass of another map on the same base. */
-	drop_marks(map, end);
+	if (map->nfired > end)
+		drop_marks(map, end);
 	if (r >= 0)
 		map->nfired = first;
 	return r;

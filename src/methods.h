@@ -16,6 +16,9 @@
 
 #include <asyncore.h>
 
+/* Out of the way of what every event does. */
+#define COLD __attribute__((cold, noinline))
+
 struct methods {
 	/* Every slot filled in with what the class has or inherits. */
 	struct asyncore_dispatcher_type slot;

@@ -352,7 +352,7 @@ int64_t poller_timeout(double seconds)
 	return (double)ns < seconds * 1e9 ? ns + 1 : ns;
 }
 
-static int set_timer(struct poller *p, int64_t due)
+static COLD int set_timer(struct poller *p, int64_t due)
 {
 	const struct itimerspec at = {
 		.it_value = { .tv_sec = due / 1000000000, .tv_nsec = due % 1000000000 },
@@ -380,6 +380,23 @@ static int run_base(struct poller *p, int flags)
 	return r < 0 ? failed(-EBUSY) : 0;
 }
 
+/* The timer came, maybe that of an earlier pass: wait for what is left. */
+static COLD int wait_on(struct asyncore_map *map, size_t nfired, int64_t deadline)
+{
+	struct poller *p = &map->poller;
+	int r = 0;
+
+	while (r >= 0 && p->timer_fired && map->nfired == nfired && !map_has_touched(map) &&
+	       !map->exit_now && monotonic_ns() < deadline) {
+		p->timer_fired = false;
+		if (deadline != INT64_MAX)
+			r = set_timer(p, deadline);
+		if (r >= 0)
+			r = run_base(p, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+	}
+	return r;
+}
+
 /*
  * The timer is not one of libevent's, which would have its share of work in every pass,
  * but a descriptor.  It is left in place from pass to pass: one that still stands from an
@@ -390,7 +407,7 @@ int poller_wait(struct asyncore_map *map, int64_t timeout)
 {
 	struct poller *p = &map->poller;
 	const size_t nfired = map->nfired;
-	int64_t deadline;
+	int64_t deadline = INT64_MAX;
 	int r;
 
 	/* This pass does the work; and a pending event of ours would end the wait. */
@@ -400,18 +417,18 @@ int poller_wait(struct asyncore_map *map, int64_t timeout)
 	if (timeout == 0 || map->nalways_wanted > 0)
 		return run_base(p, EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY);
 
-	deadline = timeout == POLLER_FOREVER ? INT64_MAX : monotonic_ns() + timeout;
-	do {
-		if (deadline != INT64_MAX && (!p->timer_set || p->timer_due > deadline) &&
-		    (r = set_timer(p, deadline)) < 0)
+	if (timeout != POLLER_FOREVER)
+		deadline = monotonic_ns() + timeout;
+	p->timer_fired = false;
+	if (timeout != POLLER_FOREVER && (!p->timer_set || p->timer_due > deadline)) {
+		r = set_timer(p, deadline);
+		if (r < 0)
 			return r;
-		p->timer_fired = false;
-		r = run_base(p, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
-		if (r < 0 || !p->timer_fired)
-			return r;
-	} while (map->nfired == nfired && !map_has_touched(map) && !map->exit_now &&
-		 monotonic_ns() < deadline);
-	return 0;
+	}
+	r = run_base(p, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+	if (r < 0 || !p->timer_fired)
+		return r;
+	return wait_on(map, nfired, deadline);
 }
 
 void poller_rest(struct asyncore_map *map)

@@ -20,6 +20,7 @@
 #define channel_free asyncore__channel_free
 #define channel_gathered asyncore__channel_gathered
 #define channel_handle_close asyncore__channel_handle_close
+#define channel_log_sending asyncore__channel_log_sending
 #define channel_new asyncore__channel_new
 #define channel_noted asyncore__channel_noted
 #define channel_open asyncore__channel_open

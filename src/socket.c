@@ -463,7 +463,7 @@ static bool is_stream(const struct asyncore_channel *c)
 }
 
 /* All that recv() does beside handing data over; n: what a first call of recv(2) said. */
-static int recv_otherwise(struct asyncore_channel *c, void *buffer, size_t len, ssize_t n)
+static COLD int recv_otherwise(struct asyncore_channel *c, void *buffer, size_t len, ssize_t n)
 {
 	int r;
 
