@@ -1129,10 +1129,32 @@ START_TEST(debug_logs_every_send_as_information)
 	ck_assert_int_eq(asyncore_send(d, "abc", 3), 3);
 	ck_assert_int_eq(asyncore_send(d, "hello", 5), 5);
 	ck_assert_str_eq(s->types, "info info ");
-	ck_assert_int_eq(strncmp(s->log, "sending ", 8), 0);
+	ck_assert_str_eq(s->log, "sending b'abc'\nsending b'hello'\n");
 	asyncore_set_debug(d, false);
 	ck_assert_int_eq(asyncore_send(d, "abc", 3), 3);
 	ck_assert_str_eq(s->types, "info info ");
+	end(peer);
+}
+END_TEST
+
+/* What Python's repr() makes of these bytes. */
+START_TEST(debug_shows_bytes_as_python_does)
+{
+	static const struct {
+		const char *data;
+		int len;
+		const char *log;
+	} table[] = {
+		{ "\t\r\n\\", 4, "sending b'\\t\\r\\n\\\\'\n" },
+		{ "\0\x7f\xff~", 4, "sending b'\\x00\\x7f\\xff~'\n" },
+		{ "it's", 4, "sending b\"it's\"\n" },
+		{ "'\"", 2, "sending b'\\'\"'\n" },
+	};
+	int peer = sender_on_pair(&sender_type);
+
+	asyncore_set_debug(d, true);
+	ck_assert_int_eq(asyncore_send(d, table[_i].data, (size_t)table[_i].len), table[_i].len);
+	ck_assert_str_eq(s->log, table[_i].log);
 	end(peer);
 }
 END_TEST
@@ -1240,6 +1262,7 @@ static void add_cases(Suite *suite)
 
 	tc = suite_case(suite, "debug");
 	tcase_add_test(tc, debug_logs_every_send_as_information);
+	tcase_add_loop_test(tc, debug_shows_bytes_as_python_does, 0, 4);
 	tcase_add_test(tc, a_debug_log_that_closes_does_not_make_send_call_handle_close);
 
 	tc = suite_case(suite, "files");
