@@ -37,9 +37,8 @@ static int ask(struct asyncore_channel *c, bool use_poll)
 }
 
 /* Ask, and register what differs. */
-static int refresh(struct asyncore_channel *c, bool use_poll)
+static int update(struct asyncore_map *map, struct asyncore_channel *c, bool use_poll)
 {
-	struct asyncore_map *map = c->map;
 	int events = ask(c, use_poll), r;
 
 	/* A predicate may have closed its channel, or put it into another map. */
@@ -60,6 +59,16 @@ static int refresh(struct asyncore_channel *c, bool use_poll)
 	r = error_handle(c, ASYNCORE_RAISE(c->dispatcher, r), "poll");
 	if (map_holds(map, c))
 		map_pause(c);
+	return r;
+}
+
+static int refresh(struct asyncore_channel *c, bool use_poll)
+{
+	int r;
+
+	channel_hold(c);
+	r = update(c->map, c, use_poll);
+	channel_release(c);
 	return r;
 }
 

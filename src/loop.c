@@ -349,15 +349,17 @@ int asyncore_close_all(struct asyncore_map *map, bool ignore_all)
 	map = map_or_default(map);
 	if (map == NULL)
 		return -ENOMEM;
+	map->users++;		/* a close() may free the map */
 	r = asyncore_map_foreach(map, close_one, &ignore_all);
-	if (r < 0)
-		return r;
-	map_clear(map);
-	if (map->depth == 0) {
-		map_sweep(map);
-		poller_rest(map);
+	if (r >= 0 && !map->freed) {
+		map_clear(map);
+		if (map->depth == 0) {
+			map_sweep(map);
+			poller_rest(map);
+		}
 	}
-	return 0;
+	map_unuse(map);
+	return r;
 }
 
 /* --- passes ----------------------------------------------------------------------- */
@@ -458,7 +460,9 @@ static int run_passes(double seconds, bool use_poll, struct asyncore_map *map, i
 	if (map->depth == 0) {
 		map_sweep(map);
 		poller_rest(map);
-		if (map_has_touched(map))
+		/* From now on the application may run its base. */
+		if (map->size > 0 && (map_has_touched(map) || map->nasked > 0 ||
+				      map->nalways_wanted > 0))
 			poller_serve_soon(map);
 	}
 	return r;

@@ -225,6 +225,9 @@ void map_remove(struct asyncore_channel *c)
 	}
 	if (channel_has(c, CHANNEL_ON_AGENDA))
 		map->norphans++;
+	/* After the last one nothing of ours may keep the application's base running. */
+	if (map->size == 0 && map->depth == 0)
+		poller_serve_soon(map);
 	channel_orphaned(c);
 }
 

@@ -371,8 +371,7 @@ static int run_base(struct poller *p, int flags)
 {
 	int r;
 
-	if (!p->own_base)
-		errno = 0;
+	errno = 0;
 	p->waiting = true;
 	r = event_base_loop(p->base, flags);
 	p->waiting = false;
