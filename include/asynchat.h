@@ -243,8 +243,8 @@ ASYNCORE_API int async_chat_get_terminator_default(struct async_chat *chat,
 struct async_chat_producer_type {
 	/*
 	 * Give data: *data and *len, at least one byte, valid until the next call of more()
-	 * or release(); return 1.  Return 0 when finished, ASYNC_CHAT_NOT_YET, or a negative
-	 * errno: handle_error() is called and the producer is done with.
+	 * or release(); return 1.  Return 0 when finished, ASYNC_CHAT_NOT_YET (or -EAGAIN), or
+	 * another negative errno: it has raised, and is done with.
 	 */
 	int (*more)(struct async_chat_producer *self, const void **data, size_t *len);
 	/* The end, called exactly once: used up, discarded, failed, or its channel disposed

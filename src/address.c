@@ -171,24 +171,16 @@ static int repr_inet6(const struct sockaddr_in6 *in6, char *buffer, size_t size)
 
 static int repr_unix(const struct sockaddr_un *un, socklen_t addrlen, char *buffer, size_t size)
 {
-	size_t room = addrlen - offsetof(struct sockaddr_un, sun_path), i;
-	char path[4 * sizeof un->sun_path + 1], *end = path;
+	size_t room = addrlen - offsetof(struct sockaddr_un, sun_path);
+	char path[4 * sizeof un->sun_path + 3];
 
 	if (addrlen < offsetof(struct sockaddr_un, sun_path) || room > sizeof un->sun_path)
 		room = 0;
 	/* An abstract name begins with a NUL and may hold more; a path ends at one. */
 	if (room > 0 && un->sun_path[0] != '\0')
 		room = strnlen(un->sun_path, room);
-	for (i = 0; i < room; i++) {
-		unsigned char byte = (unsigned char)un->sun_path[i];
-
-		if (byte >= ' ' && byte < 0x7f)
-			*end++ = (char)byte;
-		else
-			end += sprintf(end, "\\x%02x", byte);
-	}
-	*end = '\0';
-	return snprintf(buffer, size, " '%s'", path);
+	repr_bytes(path, un->sun_path, room);
+	return snprintf(buffer, size, " %s", path);
 }
 
 /* " 127.0.0.1:80", as Python shows addr in a repr; nothing if there is none. */

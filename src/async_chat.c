@@ -145,5 +145,5 @@ int async_chat_discard_buffers(struct async_chat *chat)
 		buffer_free(&state->extra->incoming);
 	fifo_clear(&state->fifo);
 	asyncore_touch(&chat->dispatcher);
-	return 0;
+	return chat_check_limit(chat);
 }

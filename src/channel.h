@@ -179,6 +179,9 @@ int channel_set_addr(struct asyncore_channel *c, const struct sockaddr *addr,
 		     socklen_t addrlen);
 int channel_repr_addr(const struct asyncore_channel *c, char *buffer, size_t size);
 
+/* log.c: bytes as Python's repr shows them, in quotes; 4 * len + 3 bytes are enough. */
+void repr_bytes(char *buffer, const char *bytes, size_t len);
+
 /* log.c: "sending b'...'", for debugging. */
 int channel_log_sending(struct asyncore_channel *c, const void *data, size_t len);
 

@@ -19,8 +19,9 @@
 /* Input that is being worked off, in a handle_read() that runs.  A nested one takes over
  * what is left. */
 struct chat_reading {
-	const unsigned char *data;
+	unsigned char *data;
 	size_t len;
+	bool dropped;			/* discarded, or of a descriptor that is gone */
 	struct chat_reading *outer;
 };
 
@@ -32,10 +33,12 @@ struct chat_extra {
 	size_t incoming_limit;
 	size_t high, low;		/* the output limit */
 	size_t in_size, out_size;	/* 0: those of the class */
+	char nothing[1];		/* what the default collector gives when it has none */
 };
 
 struct async_chat_state {
 	struct terminator terminator;	/* len: also the bytes of a count to come */
+	struct terminator *retired;	/* where an old one goes that is still in use */
 	struct chat_reading *reading;
 	struct fifo fifo;
 	struct chat_extra *extra;
@@ -63,7 +66,10 @@ const struct async_chat_type *chat_type_with(const struct async_chat *chat, size
 /* chat_input.c: forget what was received and not delivered. */
 void chat_forget_input(struct async_chat_state *state);
 
-/* chat_output.c: send what was gathered; 0 or what a handler raised. */
+/* chat_output.c: has the output limit been reached, or left?  0 or what the slot raised. */
+int chat_check_limit(struct async_chat *chat);
+
+/* Send what was gathered; 0 or what a handler raised. */
 int chat_flush(struct asyncore_dispatcher *d);
 
 #endif /* CHAT_H */

@@ -24,17 +24,26 @@
 
 /* --- the terminator --------------------------------------------------------------- */
 
-/* Bytes that were taken for the beginning of a terminator are plain input again. */
+/* Bytes that were taken for the beginning of a terminator are plain input again; they come
+ * before what is held already. */
 static int unmatch(struct async_chat_state *state)
 {
 	struct terminator *t = &state->terminator;
+	struct asyncore_buffer *held = NULL;
 	struct chat_extra *extra;
 
 	if (t->matched == 0)
 		return 0;
 	extra = chat_extra(state);
-	if (extra == NULL || buffer_append(&extra->held, terminator_bytes(t), t->matched) < 0)
+	if (extra == NULL || buffer_append(&held, terminator_bytes(t), t->matched) < 0)
 		return -ENOMEM;
+	if (extra->held != NULL &&
+	    buffer_append(&held, buffer_bytes(extra->held), buffer_len(extra->held)) < 0) {
+		buffer_free(&held);
+		return -ENOMEM;
+	}
+	buffer_free(&extra->held);
+	extra->held = held;
 	t->matched = 0;
 	return 0;
 }
@@ -50,7 +59,11 @@ static int set(struct async_chat_state *state, enum async_chat_terminator_kind k
 		terminator_free(&new);
 		return -ENOMEM;
 	}
-	terminator_free(&state->terminator);
+	/* collect_incoming_data() may be looking at the bytes of the old one. */
+	if (state->retired != NULL && state->retired->len == 0 && state->kind == ASYNC_CHAT_BYTES)
+		*state->retired = state->terminator;
+	else
+		terminator_free(&state->terminator);
 	state->terminator = new;
 	if (kind == ASYNC_CHAT_COUNT)
 		state->terminator.len = len;
@@ -118,8 +131,13 @@ static int ask_terminator(struct async_chat *chat)
 	if (get == async_chat_get_terminator_default)
 		return 0;
 	r = get(chat, &now);
-	if (r < 0 || chat->state == NULL)
+	if (r < 0)
 		return r;
+	if (now.kind > ASYNC_CHAT_COUNT || (now.kind == ASYNC_CHAT_BYTES && now.len > 0 &&
+					    now.bytes == NULL))
+		return ASYNCORE_RAISE(&chat->dispatcher, -EINVAL);
+	if (now.len == 0)
+		now.kind = ASYNC_CHAT_NONE;
 	async_chat_get_terminator_default(chat, &old);
 	if (now.kind == old.kind && now.len == old.len &&
 	    (now.kind != ASYNC_CHAT_BYTES || memcmp(now.bytes, old.bytes, now.len) == 0))
@@ -165,52 +183,101 @@ static int found(struct async_chat *chat)
 
 /* --- the machine ------------------------------------------------------------------- */
 
-static const unsigned char *advance(struct chat_reading *in, size_t len)
+static unsigned char *advance(struct chat_reading *in, size_t len)
 {
-	const unsigned char *data = in->data;
+	unsigned char *data = in->data;
 
 	in->data += len;
 	in->len -= len;
 	return data;
 }
 
-static int collect_counted(struct async_chat *chat, struct chat_reading *in, uint16_t descriptor)
+/* Input of the next read. */
+static int hold(struct async_chat_state *state, const unsigned char *data, size_t len)
+{
+	struct chat_extra *extra;
+
+	if (len == 0)
+		return 0;
+	extra = chat_extra(state);
+	return extra != NULL ? buffer_append(&extra->held, data, len) : -ENOMEM;
+}
+
+/* A collector that raised gets its piece again, as in CPython, which takes the piece away
+ * only afterwards; unless it was discarded, or the descriptor is another. */
+static void retreat(struct asyncore_channel *c, struct chat_reading *in, size_t len)
+{
+	if (in->dropped || c->fd < 0)
+		return;
+	in->data -= len;
+	in->len += len;
+}
+
+static int collect_all(struct async_chat *chat, struct chat_reading *in, size_t len)
+{
+	int r = collect(chat, advance(in, len), len);
+
+	if (r < 0)
+		retreat(chat->dispatcher.channel, in, len);
+	return r;
+}
+
+static int collect_counted(struct async_chat *chat, struct chat_reading *in, uint16_t descriptor,
+			   bool *was_found)
 {
 	struct async_chat_state *state = chat->state;
 	const size_t count = state->terminator.len, len = in->len;
-	int r;
+	int r = collect_all(chat, in, len < count ? len : count);
 
+	if (r < 0 || !goes_on(chat->dispatcher.channel, descriptor))
+		return r;
 	if (len < count) {
-		r = collect(chat, advance(in, len), len);
 		/* As CPython: what was collected counts, also for a count set just now. */
-		if (r < 0 || state->kind != ASYNC_CHAT_COUNT)
-			return r;
+		if (state->kind != ASYNC_CHAT_COUNT)
+			return 0;
 		return set(state, ASYNC_CHAT_COUNT, NULL,
 			   state->terminator.len > len ? state->terminator.len - len : 0);
 	}
-	r = collect(chat, advance(in, count), count);
-	if (r < 0 || !goes_on(chat->dispatcher.channel, descriptor))
-		return r;
 	r = set(state, ASYNC_CHAT_NONE, NULL, 0);
+	*was_found = true;
 	return r < 0 ? r : found(chat);
 }
 
 /*
- * A piece of data, `len` bytes up to `end`; it begins with as much as was matched before,
- * which is not in the buffer yet, but for which there is room.
+ * A piece of `len` bytes in front of the rest of the input, of which `taken` are taken.
+ * It begins with what was matched before, which is not in the buffer yet, but for which
+ * there is room before `start`.
  */
-static int collect_matched(struct async_chat *chat, unsigned char *start, size_t matched,
-			   size_t len)
+static int collect_matched(struct async_chat *chat, struct chat_reading *in,
+			   unsigned char *start, size_t matched, size_t len, size_t taken)
 {
-	const size_t missing = matched < len ? matched : len;
+	struct async_chat_state *state = chat->state;
+	struct terminator old = { 0, 0, NULL }, *t;
+	int r;
 
-	if (missing > 0)
-		memcpy(start - matched, terminator_bytes(&chat->state->terminator), missing);
-	return collect(chat, start - matched, len);
+	if (matched > 0)
+		memcpy(start - matched, terminator_bytes(&state->terminator),
+		       matched < len ? matched : len);
+	state->retired = &old;
+	r = collect(chat, start - matched, len);
+	state->retired = NULL;
+
+	if (r < 0 && !in->dropped && chat->dispatcher.channel->fd >= 0) {
+		/* All of it is plain input again, whatever it was matched with. */
+		t = old.len > 0 ? &old : &state->terminator;
+		if (matched > 0)
+			memcpy(start - matched, terminator_bytes(t), matched);
+		state->terminator.matched = 0;
+		if (state->extra != NULL)
+			buffer_free(&state->extra->held);
+		retreat(chat->dispatcher.channel, in, taken + matched);
+	}
+	terminator_free(&old);
+	return r;
 }
 
 static int collect_terminated(struct async_chat *chat, struct chat_reading *in,
-			      uint16_t descriptor)
+			      uint16_t descriptor, bool *was_found)
 {
 	struct terminator *t = &chat->state->terminator;
 	const size_t matched = t->matched, terminator_len = t->len;
@@ -218,44 +285,93 @@ static int collect_terminated(struct async_chat *chat, struct chat_reading *in,
 	const size_t taken = end > 0 ? end : in->len;
 	/* Without the terminator, or what may become one. */
 	const size_t len = matched + taken - (end > 0 ? terminator_len : t->matched);
-	/* The buffer is ours; only the callbacks must not write to it. */
-	unsigned char *start = (unsigned char *)(uintptr_t)advance(in, taken);
+	unsigned char *start = advance(in, taken);
 	int r = 0;
 
 	if (len > 0)
-		r = collect_matched(chat, start, matched, len);
+		r = collect_matched(chat, in, start, matched, len, taken);
 	if (r < 0 || end == 0 || !goes_on(chat->dispatcher.channel, descriptor))
 		return r;
+	*was_found = true;
 	return found(chat);
 }
 
-/* Work the input off.  Returns 0 or what a callback raised; then some may be left. */
+/* get_terminator() has just changed its mind: what was matched is input again.  There is
+ * room for it. */
+static void give_back(struct async_chat_state *state, struct chat_reading *in)
+{
+	const size_t held = state->extra != NULL ? buffer_len(state->extra->held) : 0;
+
+	if (held == 0 || in->len == 0)
+		return;
+	in->data -= held;
+	in->len += held;
+	memcpy(in->data, buffer_bytes(state->extra->held), held);
+	buffer_free(&state->extra->held);
+}
+
+/* found_terminator() ran a pass, or set another terminator, and something is held since:
+ * go on with that, in `*own`. */
+static bool take_held(struct async_chat_state *state, struct chat_reading *in,
+		      struct asyncore_buffer **own)
+{
+	if (state->extra == NULL || state->extra->held == NULL || in->dropped)
+		return false;
+	buffer_free(own);
+	*own = state->extra->held;
+	state->extra->held = NULL;
+	in->data = (*own)->bytes + (*own)->start;
+	in->len = (*own)->len;
+	return true;
+}
+
+/* One piece of input, and what follows from it. */
+static int work_piece(struct async_chat *chat, struct chat_reading *in, uint16_t descriptor,
+		      bool *was_found)
+{
+	struct async_chat_state *state = chat->state;
+	int r = ask_terminator(chat);
+
+	*was_found = false;
+	if (r < 0 || !goes_on(chat->dispatcher.channel, descriptor))
+		return r;
+	give_back(state, in);
+	if (in->len == 0)
+		return 0;
+	switch (state->kind) {
+	case ASYNC_CHAT_BYTES:
+		return collect_terminated(chat, in, descriptor, was_found);
+	case ASYNC_CHAT_COUNT:
+		return collect_counted(chat, in, descriptor, was_found);
+	default:
+		return collect_all(chat, in, in->len);
+	}
+}
+
+/* Work the input off.  Returns 0 or what a callback raised; then some may be left, which is
+ * input of the next read. */
 static int work_off(struct async_chat *chat, struct chat_reading *in)
 {
 	struct async_chat_state *state = chat->state;
 	struct asyncore_channel *c = chat->dispatcher.channel;
 	const uint16_t descriptor = c->opens;
+	struct asyncore_buffer *own = NULL;
+	bool was_found = false;
 	int r = 0;
 
-	while (in->len > 0 && r >= 0 && goes_on(c, descriptor)) {
-		const size_t len = in->len;
+	while (r >= 0 && goes_on(c, descriptor) &&
+	       (in->len > 0 || (was_found && take_held(state, in, &own))))
+		r = work_piece(chat, in, descriptor, &was_found);
 
-		r = ask_terminator(chat);
-		if (r < 0)
-			break;
-		switch (state->kind) {
-		case ASYNC_CHAT_BYTES:
-			r = collect_terminated(chat, in, descriptor);
-			break;
-		case ASYNC_CHAT_COUNT:
-			r = collect_counted(chat, in, descriptor);
-			break;
-		default:
-			r = collect(chat, advance(in, len), len);
-		}
+	/* A nested pass may have input of a new descriptor by now. */
+	if (!goes_on(c, descriptor)) {
+		in->len = 0;
+		if (state->descriptor == descriptor)
+			chat_forget_input(state);
 	}
-	if (!goes_on(c, descriptor))
-		chat_forget_input(state);
+	if (hold(state, in->data, in->len) < 0 && r >= 0)
+		r = ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	buffer_free(&own);
 	return r;
 }
 
@@ -263,8 +379,10 @@ void chat_forget_input(struct async_chat_state *state)
 {
 	struct chat_reading *in;
 
-	for (in = state->reading; in != NULL; in = in->outer)
+	for (in = state->reading; in != NULL; in = in->outer) {
 		in->len = 0;
+		in->dropped = true;
+	}
 	state->terminator.matched = 0;
 	if (state->extra != NULL)
 		buffer_free(&state->extra->held);
@@ -296,17 +414,6 @@ static size_t take_over(struct async_chat_state *state, unsigned char *to)
 	return held + left;
 }
 
-/* Input of the next read. */
-static int hold(struct async_chat_state *state, const unsigned char *data, size_t len)
-{
-	struct chat_extra *extra;
-
-	if (len == 0)
-		return 0;
-	extra = chat_extra(state);
-	return extra != NULL ? buffer_append(&extra->held, data, len) : -ENOMEM;
-}
-
 /*
  * Work `n` received bytes off, behind what was there already.  The buffer has `room` bytes
  * in front of them, for that and for what was matched of the terminator.
@@ -315,15 +422,12 @@ static int digest(struct async_chat *chat, unsigned char *buffer, size_t room, s
 {
 	struct async_chat_state *state = chat->state;
 	const size_t before = take_over(state, NULL);
-	struct chat_reading in = { buffer + room - before, before + n, state->reading };
+	struct chat_reading in = { buffer + room - before, before + n, false, state->reading };
 	int r;
 
 	take_over(state, buffer + room - before);
 	state->reading = &in;
 	r = work_off(chat, &in);
-	/* A callback raised and left something: for the next read, as in CPython. */
-	if (hold(state, in.data, in.len) < 0 && r >= 0)
-		r = ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
 	state->reading = in.outer;
 	return r;
 }
@@ -332,6 +436,21 @@ static int digest(struct async_chat *chat, unsigned char *buffer, size_t room, s
 static size_t room_before(struct async_chat_state *state)
 {
 	return state->terminator.matched + take_over(state, NULL);
+}
+
+/* recv() was overridden and ran the loop: more room is needed now than there is. */
+static COLD int digest_late(struct async_chat *chat, const unsigned char *data, size_t n)
+{
+	const size_t room = room_before(chat->state);
+	unsigned char *buffer = malloc(room + n);
+	int r;
+
+	if (buffer == NULL)
+		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	memcpy(buffer + room, data, n);
+	r = digest(chat, buffer, room, n);
+	free(buffer);
+	return r;
 }
 
 static int receive(struct async_chat *chat, size_t size)
@@ -346,15 +465,16 @@ static int receive(struct async_chat *chat, size_t size)
 	if (buffer == NULL)
 		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
 	n = r = asyncore_recv(&chat->dispatcher, buffer + room, size);
+	/* Nothing came, but something is held that another terminator may end now. */
+	if (n == 0 && c->fd >= 0 && state->extra != NULL && state->extra->held != NULL)
+		r = digest(chat, buffer, room, 0);
 	if (n > 0) {
 		/* Of another connection than what came before? */
 		if (state->descriptor != c->opens)
 			chat_forget_input(state);
 		state->descriptor = c->opens;
-		if (room_before(state) <= room)
-			r = digest(chat, buffer, room, (size_t)n);
-		else	/* recv() is overridden and ran the loop meanwhile */
-			r = hold(state, buffer + room, (size_t)n);
+		r = room_before(state) <= room ? digest(chat, buffer, room, (size_t)n)
+					       : digest_late(chat, buffer + room, (size_t)n);
 	}
 	map_return_buffer(map, buffer, have);
 	return r;
@@ -376,11 +496,8 @@ int async_chat_handle_read(struct asyncore_dispatcher *d)
 		return asyncore_touch(d);
 	}
 	channel_hold(c);
-	r = ask_terminator(chat);
-	if (r >= 0)
-		r = receive(chat, state->extra != NULL && state->extra->in_size > 0
-				  ? state->extra->in_size
-				  : c->methods->slot.ac_in_buffer_size);
+	r = receive(chat, state->extra != NULL && state->extra->in_size > 0
+			  ? state->extra->in_size : c->methods->slot.ac_in_buffer_size);
 	/* What the callbacks pushed was gathered until now. */
 	flushed = state->reading == NULL ? chat_flush(d) : 0;
 	channel_release(c);
@@ -431,6 +548,10 @@ char *async_chat_get_data(struct async_chat *chat, size_t *len)
 
 	if (len != NULL)
 		*len = 0;
+	if (extra != NULL && buffer_len(extra->incoming) == 0) {
+		extra->nothing[0] = '\0';	/* what was given last stays valid */
+		return extra->nothing;
+	}
 	/* A NUL behind the data: in the buffer, but not of it. */
 	if (extra == NULL || buffer_append(&extra->incoming, "", 1) < 0)
 		return NULL;

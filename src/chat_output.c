@@ -42,7 +42,7 @@ int async_chat_writable(struct asyncore_dispatcher *d)
 
 /* --- the output limit --------------------------------------------------------------- */
 
-static int check_limit(struct async_chat *chat)
+int chat_check_limit(struct async_chat *chat)
 {
 	struct async_chat_state *state = chat->state;
 	const struct chat_extra *extra = state->extra;
@@ -75,7 +75,7 @@ int async_chat_set_output_limit(struct async_chat *chat, size_t high, size_t low
 		return -ENOMEM;
 	extra->high = high;
 	extra->low = low;
-	return check_limit(chat);
+	return chat_check_limit(chat);
 }
 
 /* --- sending ------------------------------------------------------------------------ */
@@ -137,30 +137,33 @@ static int send_once(struct async_chat *chat, size_t *wanted)
 		}
 		if (can_move(chat)) {
 			n = file_producer_send(fifo->first->producer, d->channel->fd, size);
-			if (n != -EINVAL && n != -ENOSYS && n != -EOPNOTSUPP) {
-				if (n == 0) {
-					fifo_pop(fifo);	/* the end of the file */
-					continue;
-				}
-				*wanted = n > 0 ? (size_t)n : 1;
-				return moved(chat, n);
+			if (n == 0) {
+				fifo_pop(fifo);	/* the end of the file */
+				continue;
 			}
+			*wanted = n > 0 ? (size_t)n : 1;
+			if (n != -EOPNOTSUPP)
+				return moved(chat, n);
 		}
 		fifo_gather(fifo, size);
 		if (!fifo_head(fifo, &data, &len)) {
 			if (fifo->first == NULL || fifo->first->kind != FIFO_PRODUCER)
 				continue;
-			r = fifo_more(fifo);
+			r = waits(chat->state) ? ASYNC_CHAT_NOT_YET : fifo_more(fifo);
 			if (r == ASYNC_CHAT_NOT_YET)
 				return 0;
-			if (r < 0 && r != -ENOENT)
+			if (r < 0 && r != FIFO_GONE)
 				return ASYNCORE_RAISE(d, r);
 			continue;
 		}
 		*wanted = len < size ? len : size;
 		turn = fifo->turn;
+		fifo->sending = true;
 		n = asyncore_send(d, data, *wanted);
-		/* Unless handle_close(), out of an overridden send, emptied the queue. */
+		fifo->sending = false;
+		/* An overridden send may say too much, or empty the queue. */
+		if (n > 0 && (size_t)n > *wanted)
+			n = (int)*wanted;
 		if (n > 0 && fifo->turn == turn)
 			fifo_sent(fifo, (size_t)n);
 		return n < 0 ? sending_failed(chat, n) : n;
@@ -187,7 +190,7 @@ static int send_queued(struct async_chat *chat, bool all)
 		n = send_once(chat, &wanted);
 	} while (all && n > 0 && (size_t)n == wanted && c->fd >= 0);
 	state->sending = false;
-	r = check_limit(chat);
+	r = chat_check_limit(chat);
 	if (was_writable != (async_chat_writable(&chat->dispatcher) > 0) || !was_writable)
 		map_touch(c);
 	channel_release(c);
@@ -216,14 +219,22 @@ int async_chat_handle_close(struct asyncore_dispatcher *d)
 int chat_flush(struct asyncore_dispatcher *d)
 {
 	struct asyncore_channel *c = d->channel;
+	struct fifo *fifo = &((struct async_chat *)d)->state->fifo;
+	size_t before;
+	int r;
 
 	if (!channel_has(c, CHANNEL_GATHERED))
 		return 0;
 	c->flags &= ~CHANNEL_GATHERED;
-	/* A class that sends in its own way does it once for each entry. */
-	if (c->methods->slot.initiate_send != async_chat_initiate_send)
-		return asyncore_initiate_send(d);
-	return send_queued((struct async_chat *)d, true);
+	if (c->methods->slot.initiate_send == async_chat_initiate_send)
+		return send_queued((struct async_chat *)d, true);
+	/* A class that sends in its own way: as long as that gets on. */
+	do {
+		before = fifo->bytes + fifo->entries;
+		r = asyncore_initiate_send(d);
+	} while (r >= 0 && fifo->first != NULL && fifo->bytes + fifo->entries < before &&
+		 c->fd >= 0);
+	return r;
 }
 
 /* --- queueing ----------------------------------------------------------------------- */
@@ -236,7 +247,7 @@ static int queued(struct async_chat *chat)
 	int r;
 
 	map_touch(d->channel);
-	r = check_limit(chat);
+	r = chat_check_limit(chat);
 	if (r < 0)
 		return r;
 	if (state->gather && state->reading != NULL) {
@@ -301,6 +312,7 @@ int async_chat_resume(struct async_chat *chat)
 	for (e = state->fifo.first; e != NULL; e = e->next) {
 		any = any || e->waits;
 		e->waits = false;
+		e->resumed = true;
 	}
 	return any ? queued(chat) : 0;
 }

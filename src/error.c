@@ -6,6 +6,7 @@
 #include "map.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +16,15 @@
 #define HAS_ERROR_NAMES		/* strerrorname_np() and its like, not in other libcs */
 #endif
 
+/* A number that somebody took for an errno, of either sign. */
+static int magnitude(int code)
+{
+	return code == INT_MIN ? INT_MAX : abs(code);
+}
+
 bool asyncore_disconnected(int err)
 {
-	switch (abs(err)) {
+	switch (magnitude(err)) {
 	case ECONNRESET:
 	case ENOTCONN:
 	case ESHUTDOWN:
@@ -38,20 +45,20 @@ const char *error_text(int code, char *buffer, size_t size)
 	if (code == ASYNCORE_EXIT_NOW)
 		return "leave the loop";
 #ifdef HAS_ERROR_NAMES
-	text = strerrordesc_np(abs(code));
+	text = strerrordesc_np(magnitude(code));
 #else
-	text = strerror(abs(code));
+	text = strerror(magnitude(code));
 #endif
 	if (text != NULL)
 		return text;
-	snprintf(buffer, size, "Unknown error %d", abs(code));
+	snprintf(buffer, size, "Unknown error %d", magnitude(code));
 	return buffer;
 }
 
 static const char *error_name(int code, char *buffer, size_t size)
 {
 #ifdef HAS_ERROR_NAMES
-	const char *name = strerrorname_np(abs(code));
+	const char *name = strerrorname_np(magnitude(code));
 
 	if (name != NULL)
 		return name;

@@ -73,7 +73,9 @@ int fifo_push(struct fifo *f, const void *data, size_t len)
 {
 	struct asyncore_buffer *run = NULL;
 
-	if (f->last != NULL && f->last->kind == FIFO_RUN) {
+	/* What is being sent must not move. */
+	if (f->last != NULL && f->last->kind == FIFO_RUN &&
+	    !(f->sending && f->last == f->first)) {
 		if (buffer_append(&f->last->run, data, len) < 0)
 			return -ENOMEM;
 	} else {
@@ -147,8 +149,7 @@ void fifo_sent(struct fifo *f, size_t len)
 		fifo_pop(f);
 }
 
-/* Ask a producer: 1 with a piece in e->data, 0 when it is finished, or negative; -ENOENT
- * when the entry went meanwhile. */
+/* Ask a producer: 1 with a piece in e->data, 0 when it is finished, or negative. */
 static int ask(struct fifo *f, struct fifo_entry *e)
 {
 	const void *data = NULL;
@@ -157,13 +158,13 @@ static int ask(struct fifo *f, struct fifo_entry *e)
 
 	if (e->error != 0)
 		return e->error;
-	e->waits = false;
+	e->waits = e->resumed = false;
 	f->asked = e;
 	r = async_chat_producer_more(e->producer, &data, &len);
 	f->asked = NULL;
 	if (e->dropped) {
 		free_entry(f, e);
-		return -ENOENT;
+		return FIFO_GONE;
 	}
 	if (r > 0 && len > 0) {
 		e->data = data;
@@ -171,8 +172,11 @@ static int ask(struct fifo *f, struct fifo_entry *e)
 		f->bytes += len;
 		return 1;
 	}
-	e->waits = r == ASYNC_CHAT_NOT_YET;
-	if (r < 0 && !e->waits)
+	if (r == ASYNC_CHAT_NOT_YET || r == -EAGAIN) {
+		e->waits = !e->resumed;
+		return ASYNC_CHAT_NOT_YET;
+	}
+	if (r < 0)
 		e->error = r;
 	return r > 0 ? 0 : r;
 }
@@ -182,7 +186,7 @@ int fifo_more(struct fifo *f)
 	struct fifo_entry *e = f->first;
 	int r = ask(f, e);
 
-	if (f->first == e && r != 1 && r != ASYNC_CHAT_NOT_YET)
+	if (r != 1 && r != ASYNC_CHAT_NOT_YET && r != FIFO_GONE)
 		fifo_pop(f);
 	return r;
 }
@@ -203,10 +207,12 @@ static void drop_second(struct fifo *f)
 static bool absorb(struct fifo *f, size_t room)
 {
 	struct fifo_entry *run = f->first, *e = run->next;
+	const unsigned turn = f->turn;
 	size_t len;
 	int r;
 
-	if (e == NULL || e->kind == FIFO_CLOSE)
+	/* A reference is the program's memory: it is not copied. */
+	if (e == NULL || (e->kind != FIFO_RUN && e->kind != FIFO_PRODUCER))
 		return false;
 	if (e->kind == FIFO_PRODUCER && e->len == 0) {
 		r = e->waits ? ASYNC_CHAT_NOT_YET : ask(f, e);
@@ -214,7 +220,7 @@ static bool absorb(struct fifo *f, size_t room)
 			return false;
 		if (r == 0) {
 			drop_second(f);
-			return f->first == run;
+			return f->turn == turn;
 		}
 	}
 	len = entry_len(e);
@@ -224,15 +230,16 @@ static bool absorb(struct fifo *f, size_t room)
 	e->len = 0;
 	if (e->kind != FIFO_PRODUCER)
 		drop_second(f);
-	return f->first == run;
+	return f->turn == turn;
 }
 
 void fifo_gather(struct fifo *f, size_t wanted)
 {
 	struct fifo_entry *run = f->first;
+	const unsigned turn = f->turn;
 
-	if (run == NULL || entry_len(run) >= wanted || run->kind == FIFO_CLOSE ||
-	    (run->next == NULL && run->kind != FIFO_PRODUCER))
+	if (run == NULL || entry_len(run) >= wanted || run->waits ||
+	    (run->kind != FIFO_PRODUCER && (run->kind != FIFO_RUN || run->next == NULL)))
 		return;
 	if (run->kind != FIFO_RUN) {
 		run = calloc(1, sizeof *run);
@@ -245,6 +252,6 @@ void fifo_gather(struct fifo *f, size_t wanted)
 	}
 	while (buffer_len(run->run) < wanted && absorb(f, wanted - buffer_len(run->run)))
 		;
-	if (f->first == run && run->run == NULL)
+	if (f->turn == turn && run->run == NULL)
 		fifo_pop(f);	/* there was nothing for it */
 }

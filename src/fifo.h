@@ -32,6 +32,7 @@ struct fifo_entry {
 	struct async_chat_producer *producer;
 	bool waits;			/* the producer had nothing yet */
 	bool dropped;			/* it went while its producer was being asked */
+	bool resumed;			/* the producer was resumed while it was being asked */
 	/* For the release of a reference. */
 	const void *whole;
 	size_t whole_len;
@@ -44,6 +45,7 @@ struct fifo {
 	struct fifo_entry *asked;	/* whose producer is being asked */
 	size_t entries;
 	unsigned turn;			/* counts the heads that went */
+	bool sending;			/* the bytes of the head are in somebody's hands */
 	size_t bytes;			/* in runs, references and pieces */
 };
 
@@ -63,6 +65,9 @@ void fifo_sent(struct fifo *f, size_t len);
 
 /* The head goes. */
 void fifo_pop(struct fifo *f);
+
+/* The producer that was asked is gone: it emptied the queue itself. */
+#define FIFO_GONE (-0x10002)
 
 /* Ask the head, a producer, for its next piece.  1 when it has one, 0 when it was finished
  * and is gone, ASYNC_CHAT_NOT_YET, or the error it raised; then it is gone too. */

@@ -114,21 +114,28 @@ static int repr_byte(char *buffer, unsigned char byte, char quote)
 	}
 }
 
+void repr_bytes(char *buffer, const char *bytes, size_t len)
+{
+	const char quote = memchr(bytes, '\'', len) != NULL && memchr(bytes, '"', len) == NULL
+			   ? '"' : '\'';
+	size_t i;
+
+	*buffer++ = quote;
+	for (i = 0; i < len; i++)
+		buffer += repr_byte(buffer, (unsigned char)bytes[i], quote);
+	*buffer++ = quote;
+	*buffer = '\0';
+}
+
 int channel_log_sending(struct asyncore_channel *c, const void *data, size_t len)
 {
 	const char *bytes = data;
-	const char quote = memchr(bytes, '\'', len) != NULL && memchr(bytes, '"', len) == NULL
-			   ? '"' : '\'';
-	char *message = malloc(4 * len + sizeof "sending b''"), *end = message;
-	size_t i;
+	char *message = malloc(4 * len + sizeof "sending b''");
 	int r;
 
 	if (message == NULL)
 		return -ENOMEM;
-	end += sprintf(end, "sending b%c", quote);
-	for (i = 0; i < len; i++)
-		end += repr_byte(end, (unsigned char)bytes[i], quote);
-	sprintf(end, "%c", quote);
+	repr_bytes(message + sprintf(message, "sending b"), bytes, len);
 	r = asyncore_log_info(c->dispatcher, message, "info");
 	free(message);
 	return r;

@@ -176,6 +176,10 @@ int map_add(struct asyncore_map *map, struct asyncore_channel *c)
 		return -EEXIST;
 	if ((r = poller_check(&map->poller, c->fd)) < 0 || (r = reserve_for(map, c)) < 0)
 		return r;
+	/* Better to be told now than in a pass that there is no descriptor for this. */
+	if (c->methods->wants_urgent && !channel_has(c, CHANNEL_FILE) &&
+	    (r = poller_prepare_urgent(map)) < 0)
+		return r;
 
 	move_to(map, c);
 	c->flags = (c->flags | CHANNEL_IN_MAP) & ~CHANNEL_GONE;

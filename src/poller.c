@@ -251,11 +251,14 @@ static int arm_write(struct asyncore_channel *c, bool on)
 }
 
 /* Make the descriptor that tells of urgent data on any channel of the map. */
-static int make_urgent(struct asyncore_map *map)
+int poller_prepare_urgent(struct asyncore_map *map)
 {
 	struct poller *p = &map->poller;
-	int fd = urgent_open();
+	int fd;
 
+	if (p->urgent != NULL)
+		return 0;
+	fd = urgent_open();
 	if (fd < 0)
 		return fd;
 	if (poller_check(p, fd) < 0) {
@@ -292,8 +295,6 @@ static int arm_urgent(struct asyncore_channel *c, bool on)
 		urgent_forget(p->urgent_fd, c->fd);
 		return count_urgent(p, false);
 	}
-	if (p->urgent == NULL && (r = make_urgent(c->map)) < 0)
-		return r;
 	r = urgent_watch(p->urgent_fd, c, false);
 	if (r == 0 && (r = count_urgent(p, true)) < 0)
 		urgent_forget(p->urgent_fd, c->fd);

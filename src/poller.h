@@ -54,6 +54,9 @@ int poller_check(const struct poller *p, int fd);
  * errno. */
 int poller_arm(struct asyncore_channel *c, unsigned events);
 
+/* See to it that urgent data can be watched for on this map.  0 or a negative errno. */
+int poller_prepare_urgent(struct asyncore_map *map);
+
 /* Urgent data was reported; report it again if it is still there. */
 void poller_renew_urgent(struct asyncore_channel *c);
 

@@ -30,6 +30,7 @@
 #define channel_send_gathered asyncore__channel_send_gathered
 #define channel_set_addr asyncore__channel_set_addr
 #define channel_unopen asyncore__channel_unopen
+#define chat_check_limit asyncore__chat_check_limit
 #define chat_extra asyncore__chat_extra
 #define chat_flush asyncore__chat_flush
 #define chat_forget_input asyncore__chat_forget_input
@@ -77,6 +78,7 @@
 #define poller_event_size asyncore__poller_event_size
 #define poller_free asyncore__poller_free
 #define poller_init asyncore__poller_init
+#define poller_prepare_urgent asyncore__poller_prepare_urgent
 #define poller_renew_urgent asyncore__poller_renew_urgent
 #define poller_rest asyncore__poller_rest
 #define poller_resume_later asyncore__poller_resume_later
@@ -87,6 +89,7 @@
 #define terminator_free asyncore__terminator_free
 #define terminator_search asyncore__terminator_search
 #define terminator_set asyncore__terminator_set
+#define repr_bytes asyncore__repr_bytes
 #define urgent_close asyncore__urgent_close
 #define urgent_collect asyncore__urgent_collect
 #define urgent_forget asyncore__urgent_forget

@@ -145,7 +145,10 @@ int file_producer_send(struct async_chat_producer *producer, int fd, size_t size
 
 	if (n > 0)
 		file_took(self, (size_t)n);
-	return n;
+	/* Reading will tell what is wrong with the file, if that is it. */
+	if (n >= 0 || n == -EAGAIN || (asyncore_disconnected(n) && n != -EBADF))
+		return n;
+	return -EOPNOTSUPP;
 }
 
 struct async_chat_producer *async_chat_file_producer_new(int fd, long long offset,

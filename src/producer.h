@@ -12,7 +12,7 @@
 bool file_producer_is(const struct async_chat_producer *producer);
 
 /* Send at most `size` bytes to the socket.  The count, 0 at the end, or a negative errno:
- * -EINVAL, -ENOSYS or -EOPNOTSUPP where these two descriptors cannot do it. */
+ * -EAGAIN, one that tells of a lost peer, or -EOPNOTSUPP where it cannot be done so. */
 int file_producer_send(struct async_chat_producer *producer, int fd, size_t size);
 
 #endif /* PRODUCER_H */
