@@ -19,6 +19,7 @@
 /* Input that is being worked off, in a handle_read() that runs.  A nested one takes over
  * what is left. */
 struct chat_reading {
+	unsigned char *start;		/* of the buffer; `data` may go back to here */
 	unsigned char *data;
 	size_t len;
 	bool dropped;			/* discarded, or of a descriptor that is gone */

@@ -296,38 +296,39 @@ static int collect_terminated(struct async_chat *chat, struct chat_reading *in,
 	return found(chat);
 }
 
-/* get_terminator() has just changed its mind: what was matched is input again.  There is
- * room for it. */
-static void give_back(struct async_chat_state *state, struct chat_reading *in)
+/*
+ * What is held comes before the rest of the input: what was matched of a terminator that
+ * is another one now, or what a nested handle_read() left.  Mostly there is room in front;
+ * otherwise both go into `*own`.
+ */
+static int take_held(struct async_chat_state *state, struct chat_reading *in,
+		     struct asyncore_buffer **own)
 {
-	const size_t held = state->extra != NULL ? buffer_len(state->extra->held) : 0;
+	struct asyncore_buffer *held = state->extra != NULL ? state->extra->held : NULL;
+	const size_t len = buffer_len(held);
 
-	if (held == 0 || in->len == 0)
-		return;
-	in->data -= held;
-	in->len += held;
-	memcpy(in->data, buffer_bytes(state->extra->held), held);
-	buffer_free(&state->extra->held);
-}
-
-/* found_terminator() ran a pass, or set another terminator, and something is held since:
- * go on with that, in `*own`. */
-static bool take_held(struct async_chat_state *state, struct chat_reading *in,
-		      struct asyncore_buffer **own)
-{
-	if (state->extra == NULL || state->extra->held == NULL || in->dropped)
-		return false;
+	if (len == 0)
+		return 0;
+	if (len <= (size_t)(in->data - in->start)) {
+		in->data -= len;
+		in->len += len;
+		memcpy(in->data, buffer_bytes(held), len);
+		buffer_free(&state->extra->held);
+		return 0;
+	}
+	if (buffer_append(&state->extra->held, in->data, in->len) < 0)
+		return -ENOMEM;
 	buffer_free(own);
 	*own = state->extra->held;
 	state->extra->held = NULL;
-	in->data = (*own)->bytes + (*own)->start;
+	in->start = in->data = (*own)->bytes + (*own)->start;
 	in->len = (*own)->len;
-	return true;
+	return 0;
 }
 
 /* One piece of input, and what follows from it. */
 static int work_piece(struct async_chat *chat, struct chat_reading *in, uint16_t descriptor,
-		      bool *was_found)
+		      struct asyncore_buffer **own, bool *was_found)
 {
 	struct async_chat_state *state = chat->state;
 	int r = ask_terminator(chat);
@@ -335,7 +336,10 @@ static int work_piece(struct async_chat *chat, struct chat_reading *in, uint16_t
 	*was_found = false;
 	if (r < 0 || !goes_on(chat->dispatcher.channel, descriptor))
 		return r;
-	give_back(state, in);
+	/* No room for what was matched?  Then it is plain input, to be searched again. */
+	if ((state->terminator.matched > (size_t)(in->data - in->start) && unmatch(state) < 0) ||
+	    take_held(state, in, own) < 0)
+		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
 	if (in->len == 0)
 		return 0;
 	switch (state->kind) {
@@ -348,6 +352,13 @@ static int work_piece(struct async_chat *chat, struct chat_reading *in, uint16_t
 	}
 }
 
+/* Is something there that came before the rest of the input? */
+static bool has_more(const struct async_chat_state *state)
+{
+	return state->terminator.matched > 0 ||
+	       (state->extra != NULL && state->extra->held != NULL);
+}
+
 /* Work the input off.  Returns 0 or what a callback raised; then some may be left, which is
  * input of the next read. */
 static int work_off(struct async_chat *chat, struct chat_reading *in)
@@ -356,12 +367,13 @@ static int work_off(struct async_chat *chat, struct chat_reading *in)
 	struct asyncore_channel *c = chat->dispatcher.channel;
 	const uint16_t descriptor = c->opens;
 	struct asyncore_buffer *own = NULL;
-	bool was_found = false;
+	/* found_terminator() may have run a pass, or set another terminator. */
+	bool was_found = true;
 	int r = 0;
 
 	while (r >= 0 && goes_on(c, descriptor) &&
-	       (in->len > 0 || (was_found && take_held(state, in, &own))))
-		r = work_piece(chat, in, descriptor, &was_found);
+	       (in->len > 0 || (was_found && has_more(state))))
+		r = work_piece(chat, in, descriptor, &own, &was_found);
 
 	/* A nested pass may have input of a new descriptor by now. */
 	if (!goes_on(c, descriptor)) {
@@ -422,7 +434,8 @@ static int digest(struct async_chat *chat, unsigned char *buffer, size_t room, s
 {
 	struct async_chat_state *state = chat->state;
 	const size_t before = take_over(state, NULL);
-	struct chat_reading in = { buffer + room - before, before + n, false, state->reading };
+	struct chat_reading in = { buffer, buffer + room - before, before + n, false,
+				   state->reading };
 	int r;
 
 	take_over(state, buffer + room - before);
@@ -465,8 +478,9 @@ static int receive(struct async_chat *chat, size_t size)
 	if (buffer == NULL)
 		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
 	n = r = asyncore_recv(&chat->dispatcher, buffer + room, size);
-	/* Nothing came, but something is held that another terminator may end now. */
-	if (n == 0 && c->fd >= 0 && state->extra != NULL && state->extra->held != NULL)
+	/* Nothing came, but another terminator may end now what came before. */
+	if (n == 0 && c->fd >= 0 && state->descriptor == c->opens && room > 0 &&
+	    room_before(state) <= room)
 		r = digest(chat, buffer, room, 0);
 	if (n > 0) {
 		/* Of another connection than what came before? */

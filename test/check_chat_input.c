@@ -29,6 +29,7 @@ struct talker {
 	int (*on_found)(struct talker *);
 	int (*on_recv)(struct talker *, void *buffer, size_t size);
 	int (*on_get)(struct talker *, struct async_chat_terminator *);
+	void (*on_close)(struct talker *);
 	int peer;		/* the other end, the test's */
 	struct talker *other;
 	int n;			/* for the hooks */
@@ -97,6 +98,8 @@ static int talker_error(struct asyncore_dispatcher *d)
 static int talker_close(struct asyncore_dispatcher *d)
 {
 	trace_call("close ");
+	if (talker(d)->on_close != NULL)
+		talker(d)->on_close(talker(d));
 	return talker(d)->stays_open ? 0 : asyncore_close(d);
 }
 
@@ -1410,6 +1413,24 @@ START_TEST(what_a_nested_pass_holds_of_the_new_connection_is_not_forgotten)
 }
 END_TEST
 
+/* The way in which Python programs connect again. */
+START_TEST(nothing_of_the_old_connection_comes_after_handle_close_reconnects)
+{
+	struct talker *t = talker_new("\r\n");
+
+	says(t, "a\r");
+	ck_assert_int_eq(async_chat_set_terminator(&t->chat, ";", 1), 0);
+	t->on_close = reconnect;
+	t->stays_open = true;
+	shutdown(t->peer, SHUT_WR);
+	step(NULL);
+	saw("collect(a) close ");
+	says(t, "b;");
+	saw("collect(b) found ");
+	talker_end(t);
+}
+END_TEST
+
 START_TEST(the_end_of_the_file_leaves_what_is_held_back_undelivered)
 {
 	struct talker *t = talker_new("\r\n");
@@ -2637,6 +2658,49 @@ START_TEST(a_recv_that_runs_the_loop_keeps_the_order)
 }
 END_TEST
 
+static int recv_polls_and_gives_nothing(struct talker *t, void *buffer, size_t size)
+{
+	(void)buffer, (void)size;
+	t->on_recv = NULL;
+	says(t, "ab\r");
+	return 0;
+}
+
+START_TEST(a_recv_that_runs_the_loop_may_give_nothing)
+{
+	struct talker *t = talker_new("\r\n");
+
+	t->on_collect = collect_sets_semicolon;
+	t->on_recv = recv_polls_and_gives_nothing;
+	ck_assert_int_eq(asyncore_handle_read(&t->chat.dispatcher), 0);
+	saw("collect(ab) collect(\\13) ");
+	talker_end(t);
+}
+END_TEST
+
+static int found_reads_nothing(struct talker *t)
+{
+	if (t->founds > 1)
+		return 0;
+	t->on_recv = recv_fails;
+	t->n = 0;
+	trace_call("[ ");
+	ck_assert_int_eq(asyncore_handle_read(&t->chat.dispatcher), 0);
+	trace_call("] ");
+	return 0;
+}
+
+START_TEST(a_recv_of_nothing_nested_in_found_terminator_works_off_the_rest)
+{
+	struct talker *t = talker_new("\n");
+
+	t->on_found = found_reads_nothing;
+	says(t, "a\nb\nc");
+	saw("collect(a) found [ collect(b) found collect(c) ] ");
+	talker_end(t);
+}
+END_TEST
+
 /* --- cost ----------------------------------------------------------------------------------------------------- */
 
 /* No clock: in CPython's way these take minutes or hours, and run into the limit of
@@ -2953,6 +3017,7 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tc, what_a_raise_left_is_forgotten_by_a_reconnect);
 	tcase_add_test(tc, what_a_nested_pass_has_of_the_new_connection_is_not_forgotten);
 	tcase_add_test(tc, what_a_nested_pass_holds_of_the_new_connection_is_not_forgotten);
+	tcase_add_test(tc, nothing_of_the_old_connection_comes_after_handle_close_reconnects);
 	tcase_add_test(tc, the_end_of_the_file_leaves_what_is_held_back_undelivered);
 
 	tc = suite_case(suite, "raising");
@@ -3032,6 +3097,8 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tc, a_recv_may_set_the_terminator);
 	tcase_add_test(tc, a_recv_that_runs_the_loop_delivers_what_it_gives);
 	tcase_add_test(tc, a_recv_that_runs_the_loop_keeps_the_order);
+	tcase_add_test(tc, a_recv_that_runs_the_loop_may_give_nothing);
+	tcase_add_test(tc, a_recv_of_nothing_nested_in_found_terminator_works_off_the_rest);
 
 	tc = suite_case(suite, "cost");
 	tcase_add_test(tc, bytes_one_by_one_that_almost_are_the_terminator_cost_no_more_than_others);
