@@ -478,18 +478,15 @@ static int receive(struct async_chat *chat, size_t size)
 	if (buffer == NULL)
 		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
 	n = r = asyncore_recv(&chat->dispatcher, buffer + room, size);
-	/* Nothing came, but another terminator may end now what came before. */
-	if (n == 0 && c->fd >= 0 && state->descriptor == c->opens && room > 0 &&
-	    room_before(state) <= room)
-		r = digest(chat, buffer, room, 0);
-	if (n > 0) {
-		/* Of another connection than what came before? */
-		if (state->descriptor != c->opens)
-			chat_forget_input(state);
+	if (n > 0 && state->descriptor != c->opens) {
+		/* A new connection: nothing of the old one is a part of it. */
+		chat_forget_input(state);
 		state->descriptor = c->opens;
+	}
+	/* Even if nothing came, another terminator may end now what came before. */
+	if (n > 0 || (n == 0 && goes_on(c, state->descriptor)))
 		r = room_before(state) <= room ? digest(chat, buffer, room, (size_t)n)
 					       : digest_late(chat, buffer + room, (size_t)n);
-	}
 	map_return_buffer(map, buffer, have);
 	return r;
 }
