@@ -69,7 +69,9 @@ struct async_chat_type {
 	/*
 	 * Data has come, never none: a piece of what stands before the terminator, or all of
 	 * it.  `data` is valid during the call.  May do anything, but the channel's own
-	 * further input waits until it returns.  Negative: it raised.
+	 * further input waits until it returns.  Negative: it raised; if handle_error() does
+	 * not close the channel, the piece comes again, and more with it, at the next read,
+	 * unless async_chat_discard_buffers() drops it.
 	 */
 	int (*collect_incoming_data)(struct async_chat *self, const void *data, size_t len);
 	/* The terminator has come (and was taken away), or the count is complete. */
@@ -123,7 +125,8 @@ struct async_chat_terminator {
  * _count: a number of bytes; when it is complete found_terminator() is called and, unless
  * that sets another, there is none; 0 is none.  _none: collect everything.
  * Inside collect_incoming_data() a new terminator applies to what follows the piece that is
- * being collected.
+ * being collected; but, as in Python, a count that is complete with that piece is followed
+ * by none, and a count set while another is incomplete is less by the piece.
  * Errors: -EINVAL for a negative count; -ENOMEM.  [set_terminator]
  */
 ASYNCORE_API int async_chat_set_terminator(struct async_chat *chat, const void *bytes,
@@ -146,7 +149,8 @@ ASYNCORE_API int async_chat_collect_default(struct async_chat *chat, const void 
 
 /*
  * All that the default collector has kept, with a NUL behind it, and start anew.  Valid
- * until the next byte is collected; the caller may write to it.  len: NULL if unwanted.
+ * until the next byte is collected or async_chat_discard_buffers(); the caller may write to
+ * it.  len: NULL if unwanted.
  * NULL for lack of memory, or of a chat.  [_get_data]
  */
 ASYNCORE_API char *async_chat_get_data(struct async_chat *chat, size_t *len);

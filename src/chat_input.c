@@ -22,6 +22,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Data is valid during collect_incoming_data() and not longer.  AddressSanitizer is told
+ * so, and finds programs that keep the pointer.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN
+#endif
+#endif
+#ifdef HAS_ASAN
+#include <sanitizer/asan_interface.h>
+#define FORBID(data, len) ASAN_POISON_MEMORY_REGION(data, len)
+#define ALLOW(data, len) ASAN_UNPOISON_MEMORY_REGION(data, len)
+#else
+#define FORBID(data, len) ((void)0)
+#define ALLOW(data, len) ((void)0)
+#endif
+
 /* --- the terminator --------------------------------------------------------------- */
 
 /* Bytes that were taken for the beginning of a terminator are plain input again; they come
@@ -167,6 +187,8 @@ static int collect(struct async_chat *chat, const unsigned char *data, size_t le
 	state->collecting = true;
 	r = SLOT(chat, collect_incoming_data)(chat, data, len);
 	state->collecting = false;
+	if (r >= 0 || r == -EAGAIN)
+		FORBID(data, len);
 	if (state->waits_for_collector) {
 		state->waits_for_collector = false;
 		asyncore_touch(&chat->dispatcher);
@@ -255,6 +277,7 @@ static int collect_matched(struct async_chat *chat, struct chat_reading *in,
 	struct terminator old = { 0, 0, NULL }, *t;
 	int r;
 
+	ALLOW(start - matched, matched);
 	if (matched > 0)
 		memcpy(start - matched, terminator_bytes(&state->terminator),
 		       matched < len ? matched : len);
@@ -312,12 +335,15 @@ static int take_held(struct async_chat_state *state, struct chat_reading *in,
 	if (len <= (size_t)(in->data - in->start)) {
 		in->data -= len;
 		in->len += len;
+		ALLOW(in->data, len);
 		memcpy(in->data, buffer_bytes(held), len);
 		buffer_free(&state->extra->held);
 		return 0;
 	}
 	if (buffer_append(&state->extra->held, in->data, in->len) < 0)
 		return -ENOMEM;
+	if (*own != NULL)
+		ALLOW((*own)->bytes, (*own)->size);
 	buffer_free(own);
 	*own = state->extra->held;
 	state->extra->held = NULL;
@@ -383,6 +409,8 @@ static int work_off(struct async_chat *chat, struct chat_reading *in)
 	}
 	if (hold(state, in->data, in->len) < 0 && r >= 0)
 		r = ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	if (own != NULL)
+		ALLOW(own->bytes, own->size);
 	buffer_free(&own);
 	return r;
 }
@@ -462,6 +490,7 @@ static COLD int digest_late(struct async_chat *chat, const unsigned char *data, 
 		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
 	memcpy(buffer + room, data, n);
 	r = digest(chat, buffer, room, n);
+	ALLOW(buffer, room + n);
 	free(buffer);
 	return r;
 }
@@ -487,6 +516,7 @@ static int receive(struct async_chat *chat, size_t size)
 	if (n > 0 || (n == 0 && goes_on(c, state->descriptor)))
 		r = room_before(state) <= room ? digest(chat, buffer, room, (size_t)n)
 					       : digest_late(chat, buffer + room, (size_t)n);
+	ALLOW(buffer, have);
 	map_return_buffer(map, buffer, have);
 	return r;
 }

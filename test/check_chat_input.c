@@ -3115,4 +3115,59 @@ static void add_cases(Suite *suite)
 	tcase_add_loop_test(tc, a_get_terminator_that_gives_nonsense_does_not_crash, 0, 4);
 }
 
-SUITE_MAIN("chat_input", add_cases)
+/* --- under AddressSanitizer --------------------------------------------------------------- */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN
+#endif
+#endif
+
+#ifdef HAS_ASAN
+#include <sanitizer/asan_interface.h>
+
+static const char *kept;
+
+static int keep_pointer(struct talker *t, const void *data, size_t len)
+{
+	(void)t;
+	kept = data;
+	ck_assert_ptr_null(__asan_region_is_poisoned((void *)(uintptr_t)data, len));
+	return 0;
+}
+
+static int pointer_is_poisoned(struct talker *t)
+{
+	(void)t;
+	/* It marks groups of eight bytes, so the ends of a piece may stay open. */
+	ck_assert_int_eq(__asan_address_is_poisoned(kept + 8), 1);
+	return 0;
+}
+
+START_TEST(the_data_is_poisoned_after_it_was_collected)
+{
+	struct talker *t = talker_new("\r\n");
+
+	t->on_collect = keep_pointer;
+	t->on_found = pointer_is_poisoned;
+	says(t, "a piece of some length\r\nand another such piece\r");
+	says(t, "that goes on for a while\r\n");
+	says(t, "one more in the same place\r\n");
+	ck_assert_ptr_nonnull(kept);
+	talker_end(t);
+}
+END_TEST
+#endif
+
+static void add_all_cases(Suite *suite)
+{
+	add_cases(suite);
+#ifdef HAS_ASAN
+	tcase_add_test(suite_case(suite, "AddressSanitizer"),
+		       the_data_is_poisoned_after_it_was_collected);
+#endif
+}
+
+SUITE_MAIN("chat_input", add_all_cases)
