@@ -3,6 +3,7 @@
 /* fifo.c - see fifo.h. */
 
 #include "fifo.h"
+#include "producer.h"
 
 #include <asynchat.h>
 
@@ -191,6 +192,11 @@ int fifo_more(struct fifo *f)
 	return r;
 }
 
+static bool is_file(const struct fifo_entry *e)
+{
+	return e->kind == FIFO_PRODUCER && file_producer_is(e->producer);
+}
+
 static void drop_second(struct fifo *f)
 {
 	struct fifo_entry *e = f->first->next;
@@ -211,8 +217,8 @@ static bool absorb(struct fifo *f, size_t room)
 	size_t len;
 	int r;
 
-	/* A reference is the program's memory: it is not copied. */
-	if (e == NULL || (e->kind != FIFO_RUN && e->kind != FIFO_PRODUCER))
+	/* A reference is the program's memory, and not copied; a file comes in large pieces. */
+	if (e == NULL || (e->kind != FIFO_RUN && e->kind != FIFO_PRODUCER) || is_file(e))
 		return false;
 	if (e->kind == FIFO_PRODUCER && e->len == 0) {
 		r = e->waits ? ASYNC_CHAT_NOT_YET : ask(f, e);
@@ -238,7 +244,7 @@ void fifo_gather(struct fifo *f, size_t wanted)
 	struct fifo_entry *run = f->first;
 	const unsigned turn = f->turn;
 
-	if (run == NULL || entry_len(run) >= wanted || run->waits ||
+	if (run == NULL || entry_len(run) >= wanted || run->waits || is_file(run) ||
 	    (run->kind != FIFO_PRODUCER && (run->kind != FIFO_RUN || run->next == NULL)))
 		return;
 	if (run->kind != FIFO_RUN) {
