@@ -171,8 +171,10 @@ ASYNCORE_API int async_chat_set_incoming_limit(struct async_chat *chat, size_t l
  * ASYNC_CHAT_SEND_AT_ONCE in the table turns it off, async_chat_set_gathering() for one
  * channel.
  * On a channel that is closed or not connected yet the bytes wait.  Sending may call
- * handle_close() and handle_error(), as send() does.
- * Errors: -ENOMEM; nothing was queued.  [push]
+ * handle_close() and handle_error(), as in Python.  What is pushed is a stream: on a
+ * datagram channel pushes may share a message.
+ * Errors: -ENOMEM, nothing was queued; what a producer or output_limit raised meanwhile,
+ * the bytes are queued then.  [push]
  */
 ASYNCORE_API int async_chat_push(struct async_chat *chat, const void *data, size_t len);
 ASYNCORE_API int async_chat_set_gathering(struct async_chat *chat, bool gather);
@@ -187,8 +189,10 @@ ASYNCORE_API int async_chat_push_reference(struct async_chat *chat, const void *
 					   void *arg);
 
 /*
- * Queue a producer, which is asked for data when everything before it was sent.  Takes it,
- * also when this fails: its release is called exactly once.  [push_with_producer]
+ * Queue a producer, which is asked for data when its turn comes.  Takes it, also when this
+ * fails: its release is called exactly once.
+ * Errors: -ENOMEM; what more() raised, if it was asked at once (otherwise handle_error() is
+ * called).  [push_with_producer]
  */
 ASYNCORE_API int async_chat_push_with_producer(struct async_chat *chat,
 					       struct async_chat_producer *producer);
@@ -198,7 +202,7 @@ ASYNCORE_API int async_chat_push_with_producer(struct async_chat *chat,
 ASYNCORE_API int async_chat_resume(struct async_chat *chat);
 
 /* Close the channel (through handle_close()) when everything queued so far was sent; at the
- * next write event, if nothing is.  [close_when_done] */
+ * next write event, if nothing is queued nor gathered.  [close_when_done] */
 ASYNCORE_API int async_chat_close_when_done(struct async_chat *chat);
 
 /* Forget all input not delivered yet, all data kept by the default collector and all
@@ -214,6 +218,7 @@ ASYNCORE_API size_t async_chat_output_bytes(const struct async_chat *chat);
 /*
  * Say so through the slot output_limit when more than `high` bytes wait, and again when no
  * more than `low` do.  Nothing is refused: a program pauses who makes the output.
+ * What a producer has yet to make does not count.
  * high 0, the default: never.  Errors: -EINVAL for low > high.
  */
 ASYNCORE_API int async_chat_set_output_limit(struct async_chat *chat, size_t high, size_t low);
@@ -268,7 +273,8 @@ struct async_chat_producer {
  * simple: a copy of `data`, in pieces of buffer_size bytes (0: 512, as Python's).
  * file: `length` bytes of a file from `offset` on, or with length -1 all that follows.  Takes
  * fd when it succeeds; where the file and the channel allow, the kernel moves the data
- * (sendfile).  A file that ends early ends the producer.
+ * (sendfile).  A file that ends early ends the producer.  It needs offsets: a pipe raises
+ * -ESPIPE.
  * evbuffer: what is in libevent's `buffer`, which it takes when it succeeds.
  * [simple_producer]
  */
