@@ -23,7 +23,12 @@ struct chat_reading {
 	unsigned char *data;
 	size_t len;
 	bool dropped;			/* discarded, or of a descriptor that is gone */
+	uint16_t descriptor;		/* which one this came from */
 	struct chat_reading *outer;
+	/* Of the channel's class, looked up once. */
+	int (*get)(struct async_chat *, struct async_chat_terminator *);
+	int (*collect)(struct async_chat *, const void *, size_t);
+	int (*found)(struct async_chat *);
 };
 
 /* What most channels never need. */
@@ -44,6 +49,7 @@ struct async_chat_state {
 	struct fifo fifo;
 	struct chat_extra *extra;
 	uint16_t descriptor;		/* which one the input so far came from */
+	uint32_t turn;			/* counts settings of the terminator */
 	uint8_t kind;			/* enum async_chat_terminator_kind */
 	bool collecting;		/* collect_incoming_data() is running */
 	bool waits_for_collector;	/* ... and input has to wait for it */

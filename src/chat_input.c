@@ -88,6 +88,7 @@ static int set(struct async_chat_state *state, enum async_chat_terminator_kind k
 	if (kind == ASYNC_CHAT_COUNT)
 		state->terminator.len = len;
 	state->kind = (uint8_t)(len > 0 ? kind : ASYNC_CHAT_NONE);
+	state->turn++;
 	return 0;
 }
 
@@ -140,17 +141,15 @@ int async_chat_get_terminator(struct async_chat *chat, struct async_chat_termina
 }
 
 /* A class that overrides get_terminator() has its say before every piece of input. */
-static int ask_terminator(struct async_chat *chat)
+static int ask_terminator(struct async_chat *chat, const struct chat_reading *in)
 {
 	struct async_chat_state *state = chat->state;
 	struct async_chat_terminator now = { ASYNC_CHAT_NONE, NULL, 0 }, old;
-	int (*get)(struct async_chat *, struct async_chat_terminator *) =
-		SLOT(chat, get_terminator);
 	int r;
 
-	if (get == async_chat_get_terminator_default)
+	if (in->get == async_chat_get_terminator_default)
 		return 0;
-	r = get(chat, &now);
+	r = in->get(chat, &now);
 	if (r < 0)
 		return r;
 	if (now.kind > ASYNC_CHAT_COUNT || (now.kind == ASYNC_CHAT_BYTES && now.len > 0 &&
@@ -169,38 +168,48 @@ static int ask_terminator(struct async_chat *chat)
 
 /* What stops the machine beside an error: the channel was closed, or has another
  * descriptor now. */
-static bool goes_on(const struct asyncore_channel *c, uint16_t descriptor)
+static bool goes_on(const struct async_chat *chat, const struct chat_reading *in)
 {
-	return c->fd >= 0 && c->opens == descriptor;
+	const struct asyncore_channel *c = chat->dispatcher.channel;
+
+	return c->fd >= 0 && c->opens == in->descriptor;
 }
 
-static int passed(int result)
+/* A callback raised, or let input wait for it. */
+static COLD int called_back(struct async_chat *chat, int result)
 {
-	return result == -EAGAIN || result > 0 ? 0 : result;
+	struct async_chat_state *state = chat->state;
+
+	if (state->waits_for_collector) {
+		state->waits_for_collector = false;
+		asyncore_touch(&chat->dispatcher);
+	}
+	if (result < 0 && result != -EAGAIN)
+		return channel_noted(chat->dispatcher.channel, result);
+	return 0;
 }
 
-static int collect(struct async_chat *chat, const unsigned char *data, size_t len)
+static inline int collect(struct async_chat *chat, const struct chat_reading *in,
+			  const unsigned char *data, size_t len)
 {
 	struct async_chat_state *state = chat->state;
 	int r;
 
 	state->collecting = true;
-	r = SLOT(chat, collect_incoming_data)(chat, data, len);
+	r = in->collect(chat, data, len);
 	state->collecting = false;
-	if (r >= 0 || r == -EAGAIN)
+	if (r < 0 || state->waits_for_collector)
+		r = called_back(chat, r);
+	if (r >= 0)
 		FORBID(data, len);
-	if (state->waits_for_collector) {
-		state->waits_for_collector = false;
-		asyncore_touch(&chat->dispatcher);
-	}
-	return passed(r < 0 ? channel_noted(chat->dispatcher.channel, r) : r);
+	return r;
 }
 
-static int found(struct async_chat *chat)
+static inline int found(struct async_chat *chat, const struct chat_reading *in)
 {
-	int r = SLOT(chat, found_terminator)(chat);
+	int r = in->found(chat);
 
-	return passed(r < 0 ? channel_noted(chat->dispatcher.channel, r) : r);
+	return r < 0 ? called_back(chat, r) : 0;
 }
 
 /* --- the machine ------------------------------------------------------------------- */
@@ -237,21 +246,20 @@ static void retreat(struct asyncore_channel *c, struct chat_reading *in, size_t 
 
 static int collect_all(struct async_chat *chat, struct chat_reading *in, size_t len)
 {
-	int r = collect(chat, advance(in, len), len);
+	int r = collect(chat, in, advance(in, len), len);
 
 	if (r < 0)
 		retreat(chat->dispatcher.channel, in, len);
 	return r;
 }
 
-static int collect_counted(struct async_chat *chat, struct chat_reading *in, uint16_t descriptor,
-			   bool *was_found)
+static int collect_counted(struct async_chat *chat, struct chat_reading *in, bool *was_found)
 {
 	struct async_chat_state *state = chat->state;
 	const size_t count = state->terminator.len, len = in->len;
 	int r = collect_all(chat, in, len < count ? len : count);
 
-	if (r < 0 || !goes_on(chat->dispatcher.channel, descriptor))
+	if (r < 0 || !goes_on(chat, in))
 		return r;
 	if (len < count) {
 		/* As CPython: what was collected counts, also for a count set just now. */
@@ -262,7 +270,7 @@ static int collect_counted(struct async_chat *chat, struct chat_reading *in, uin
 	}
 	r = set(state, ASYNC_CHAT_NONE, NULL, 0);
 	*was_found = true;
-	return r < 0 ? r : found(chat);
+	return r < 0 ? r : found(chat, in);
 }
 
 /*
@@ -282,7 +290,7 @@ static int collect_matched(struct async_chat *chat, struct chat_reading *in,
 		memcpy(start - matched, terminator_bytes(&state->terminator),
 		       matched < len ? matched : len);
 	state->retired = &old;
-	r = collect(chat, start - matched, len);
+	r = collect(chat, in, start - matched, len);
 	state->retired = NULL;
 
 	if (r < 0 && !in->dropped && chat->dispatcher.channel->fd >= 0) {
@@ -299,8 +307,7 @@ static int collect_matched(struct async_chat *chat, struct chat_reading *in,
 	return r;
 }
 
-static int collect_terminated(struct async_chat *chat, struct chat_reading *in,
-			      uint16_t descriptor, bool *was_found)
+static int collect_terminated(struct async_chat *chat, struct chat_reading *in, bool *was_found)
 {
 	struct terminator *t = &chat->state->terminator;
 	const size_t matched = t->matched, terminator_len = t->len;
@@ -313,10 +320,60 @@ static int collect_terminated(struct async_chat *chat, struct chat_reading *in,
 
 	if (len > 0)
 		r = collect_matched(chat, in, start, matched, len, taken);
-	if (r < 0 || end == 0 || !goes_on(chat->dispatcher.channel, descriptor))
+	if (r < 0 || end == 0 || !goes_on(chat, in))
 		return r;
 	*was_found = true;
-	return found(chat);
+	return found(chat, in);
+}
+
+/* Where the terminator ends in the input, if the first place that looks like it is it. */
+static size_t find_line(const struct terminator *t, const unsigned char *data, size_t len)
+{
+	const unsigned char *bytes = terminator_bytes(t);
+	const unsigned char *first = memchr(data, bytes[0], len);
+
+	if (first == NULL || (size_t)(data + len - first) < t->len)
+		return 0;
+	if (t->len > 1 && first[1] != bytes[1])
+		return 0;
+	if (t->len > 2 && memcmp(first + 2, bytes + 2, t->len - 2) != 0)
+		return 0;
+	return (size_t)(first - data) + t->len;
+}
+
+/*
+ * The short way for what most input is: whole pieces with their terminators behind them.
+ * It stops where anything else begins, which is left to collect_terminated(); true if it
+ * did something.
+ */
+static bool collect_lines(struct async_chat *chat, struct chat_reading *in, bool *was_found,
+			  int *result)
+{
+	struct async_chat_state *state = chat->state;
+	const uint32_t turn = state->turn;
+	size_t end, len;
+	int r = 0;
+
+	/* A nested pass leaves nothing of the input here. */
+	while (in->len > 0 && state->turn == turn && r >= 0 && goes_on(chat, in)) {
+		end = find_line(&state->terminator, in->data, in->len);
+		if (end == 0)
+			break;
+		*was_found = true;
+		len = end - state->terminator.len;
+		if (len > 0) {
+			r = collect(chat, in, advance(in, end), len);
+			if (r < 0)
+				retreat(chat->dispatcher.channel, in, end);
+			if (r < 0 || !goes_on(chat, in))
+				break;
+		} else {
+			advance(in, end);
+		}
+		r = found(chat, in);
+	}
+	*result = r;
+	return *was_found;
 }
 
 /*
@@ -353,14 +410,14 @@ static int take_held(struct async_chat_state *state, struct chat_reading *in,
 }
 
 /* One piece of input, and what follows from it. */
-static int work_piece(struct async_chat *chat, struct chat_reading *in, uint16_t descriptor,
+static int work_piece(struct async_chat *chat, struct chat_reading *in,
 		      struct asyncore_buffer **own, bool *was_found)
 {
 	struct async_chat_state *state = chat->state;
-	int r = ask_terminator(chat);
+	int r = ask_terminator(chat, in);
 
 	*was_found = false;
-	if (r < 0 || !goes_on(chat->dispatcher.channel, descriptor))
+	if (r < 0 || !goes_on(chat, in))
 		return r;
 	/* No room for what was matched?  Then it is plain input, to be searched again. */
 	if ((state->terminator.matched > (size_t)(in->data - in->start) && unmatch(state) < 0) ||
@@ -370,9 +427,13 @@ static int work_piece(struct async_chat *chat, struct chat_reading *in, uint16_t
 		return 0;
 	switch (state->kind) {
 	case ASYNC_CHAT_BYTES:
-		return collect_terminated(chat, in, descriptor, was_found);
+		if (state->terminator.matched == 0 &&
+		    in->get == async_chat_get_terminator_default &&
+		    collect_lines(chat, in, was_found, &r))
+			return r;
+		return collect_terminated(chat, in, was_found);
 	case ASYNC_CHAT_COUNT:
-		return collect_counted(chat, in, descriptor, was_found);
+		return collect_counted(chat, in, was_found);
 	default:
 		return collect_all(chat, in, in->len);
 	}
@@ -390,21 +451,19 @@ static bool has_more(const struct async_chat_state *state)
 static int work_off(struct async_chat *chat, struct chat_reading *in)
 {
 	struct async_chat_state *state = chat->state;
-	struct asyncore_channel *c = chat->dispatcher.channel;
-	const uint16_t descriptor = c->opens;
 	struct asyncore_buffer *own = NULL;
 	/* found_terminator() may have run a pass, or set another terminator. */
 	bool was_found = true;
 	int r = 0;
 
-	while (r >= 0 && goes_on(c, descriptor) &&
+	while (r >= 0 && goes_on(chat, in) &&
 	       (in->len > 0 || (was_found && has_more(state))))
-		r = work_piece(chat, in, descriptor, &own, &was_found);
+		r = work_piece(chat, in, &own, &was_found);
 
 	/* A nested pass may have input of a new descriptor by now. */
-	if (!goes_on(c, descriptor)) {
+	if (!goes_on(chat, in)) {
 		in->len = 0;
-		if (state->descriptor == descriptor)
+		if (state->descriptor == in->descriptor)
 			chat_forget_input(state);
 	}
 	if (hold(state, in->data, in->len) < 0 && r >= 0)
@@ -462,8 +521,14 @@ static int digest(struct async_chat *chat, unsigned char *buffer, size_t room, s
 {
 	struct async_chat_state *state = chat->state;
 	const size_t before = take_over(state, NULL);
-	struct chat_reading in = { buffer, buffer + room - before, before + n, false,
-				   state->reading };
+	struct chat_reading in = {
+		.start = buffer, .data = buffer + room - before, .len = before + n,
+		.descriptor = chat->dispatcher.channel->opens,
+		.outer = state->reading,
+		.get = SLOT(chat, get_terminator),
+		.collect = SLOT(chat, collect_incoming_data),
+		.found = SLOT(chat, found_terminator),
+	};
 	int r;
 
 	take_over(state, buffer + room - before);
@@ -513,7 +578,7 @@ static int receive(struct async_chat *chat, size_t size)
 		state->descriptor = c->opens;
 	}
 	/* Even if nothing came, another terminator may end now what came before. */
-	if (n > 0 || (n == 0 && goes_on(c, state->descriptor)))
+	if (n > 0 || (n == 0 && c->fd >= 0 && c->opens == state->descriptor))
 		r = room_before(state) <= room ? digest(chat, buffer, room, (size_t)n)
 					       : digest_late(chat, buffer + room, (size_t)n);
 	ALLOW(buffer, have);
