@@ -615,6 +615,7 @@ START_TEST(a_count_ends_the_data)
 }
 END_TEST
 
+/* FIELD B24 */
 START_TEST(a_count_that_is_complete_leaves_no_terminator)
 {
 	struct talker *t = talker_new(NULL);
@@ -2779,6 +2780,7 @@ START_TEST(bytes_one_by_one_that_almost_are_the_terminator_cost_no_more_than_oth
 }
 END_TEST
 
+/* FIELD B17 */
 START_TEST(many_short_lines_in_one_read_cost_no_more_than_their_length)
 {
 	enum { BYTES = 4 << 20 };

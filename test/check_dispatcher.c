@@ -659,6 +659,23 @@ static int check_error_and_close(struct probe *p)
 	return asyncore_close(&p->dispatcher);
 }
 
+/* FIELD B31 */
+START_TEST(a_connect_that_is_under_way_has_set_addr)
+{
+	int port, listener = tcp_listener(&port);
+	struct probe *p = connecting(port);
+	socklen_t len;
+	const struct sockaddr_in *addr = (const struct sockaddr_in *)
+		(const void *)asyncore_addr(&p->dispatcher, &len);
+
+	ck_assert(asyncore_connecting(&p->dispatcher));
+	ck_assert_uint_eq(len, sizeof *addr);
+	ck_assert_int_eq(ntohs(addr->sin_port), port);
+	done(p);
+	close(listener);
+}
+END_TEST
+
 /* FIELD B7 */
 START_TEST(a_refused_connect_calls_handle_expt_of_a_class_that_wants_that)
 {
@@ -710,6 +727,7 @@ static void add_failing(Suite *suite)
 	TCase *tc = suite_case(suite, "connects that fail");
 
 	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, a_connect_that_is_under_way_has_set_addr);
 	tcase_add_loop_test(tc, a_refused_connect_calls_handle_error_alone, 0, 2);
 	tcase_add_loop_test(tc, a_refused_connect_is_noticed_by_a_channel_that_only_reads, 0, 2);
 	tcase_add_loop_test(tc, a_refused_connect_never_becomes_a_connection, 0, 2);

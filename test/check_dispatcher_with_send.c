@@ -254,6 +254,26 @@ static int open_unix(void)
 
 /* --- sending ---------------------------------------------------------------------------- */
 
+/* FIELD B19.  Messages show what one send took. */
+START_TEST(one_send_takes_64_kilobytes)
+{
+	struct asyncore_dispatcher_with_send sender;
+	static char data[100000], got[100000];
+	int fd[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd), 0);
+	ck_assert_int_eq(asyncore_dispatcher_with_send_init(&sender,
+				&asyncore_dispatcher_with_send_type, fd[0], NULL), 0);
+	ck_assert_int_eq(asyncore_send(&sender.dispatcher, data, sizeof data), sizeof data);
+	ck_assert_int_eq(recv(fd[1], got, sizeof got, MSG_DONTWAIT), 65536);
+	ck_assert_uint_eq(asyncore_dispatcher_with_send_pending(&sender), sizeof data - 65536);
+	step(NULL);
+	ck_assert_int_eq(recv(fd[1], got, sizeof got, MSG_DONTWAIT), sizeof data - 65536);
+	asyncore_close_all(NULL, false);
+	close(fd[1]);
+}
+END_TEST
+
 START_TEST(send_goes_out_at_once)
 {
 	int peer = sender_on_pair(&sender_type);
@@ -1201,6 +1221,7 @@ static void add_cases(Suite *suite)
 	TCase *tc = suite_case(suite, "sending");
 
 	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, one_send_takes_64_kilobytes);
 	tcase_add_test(tc, send_goes_out_at_once);
 	tcase_add_test(tc, what_does_not_go_waits);
 	tcase_add_loop_test(tc, the_bytes_and_their_order_are_exact_for_any_piece, 0, 8);

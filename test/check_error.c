@@ -1197,6 +1197,7 @@ static void add_report(Suite *suite)
 
 /* --- handle_error and handle_close ------------------------------------------------------ */
 
+/* FIELD B40 */
 START_TEST(the_default_handle_error_calls_handle_close)
 {
 	int peer;

@@ -485,6 +485,7 @@ static int close_given(struct asyncore_dispatcher *d, void *arg)
 	return 0;
 }
 
+/* FIELD B12 */
 START_TEST(walk_does_not_visit_what_was_closed_meanwhile)
 {
 	struct asyncore_map *map = new_map();
@@ -511,6 +512,7 @@ static int add_one(struct asyncore_dispatcher *d, void *arg)
 	return 0;
 }
 
+/* FIELD B12 */
 START_TEST(walk_does_not_visit_what_was_added_meanwhile)
 {
 	struct asyncore_map *map = new_map();

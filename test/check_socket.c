@@ -1314,6 +1314,7 @@ START_TEST(accept_on_a_socket_that_does_not_listen_raises)
 }
 END_TEST
 
+/* FIELD B30 */
 START_TEST(a_connection_that_was_reset_before_accept_is_no_error)
 {
 	int client;

@@ -163,6 +163,7 @@ static void assert_exact(struct terminator *t, const char *needle, const char *h
 	}
 }
 
+/* FIELD B18 */
 START_TEST(every_split_of_all_small_strings_finds_the_same)
 {
 	enum { LEN = 7 };
@@ -334,6 +335,7 @@ END_TEST
  */
 enum { STREAM = 4 << 20 };
 
+/* FIELD B18 */
 START_TEST(a_stream_that_almost_matches_everywhere_costs_no_more_than_its_length)
 {
 	char *bytes = long_one();
