@@ -206,7 +206,7 @@ ASYNCORE_API int async_chat_resume(struct async_chat *chat);
 ASYNCORE_API int async_chat_close_when_done(struct async_chat *chat);
 
 /* Forget all input not delivered yet, all data kept by the default collector and all
- * output; releases run.  [discard_buffers] */
+ * output that could not be sent yet; releases run.  [discard_buffers] */
 ASYNCORE_API int async_chat_discard_buffers(struct async_chat *chat);
 
 /* The number of entries in the queue (runs of copied bytes, references, producers, the

@@ -140,6 +140,8 @@ int async_chat_discard_buffers(struct async_chat *chat)
 
 	if (state == NULL)
 		return -EINVAL;
+	/* In CPython what was pushed before has been sent, as far as that went. */
+	channel_flush(chat->dispatcher.channel);
 	chat_forget_input(state);
 	if (state->extra != NULL)
 		buffer_free(&state->extra->incoming);

@@ -10,15 +10,19 @@
  * SIZE is ac_in_buffer_size.  A TERMINATOR is n (none), cNUMBER or tBYTES, where the byte 0
  * stands for NUL.  FOUND, COLLECT and GET are what the first, second ... call of
  * found_terminator(), collect_incoming_data() and get_terminator() does, with / between
- * them: "-" nothing, a terminator to set, "d" discard_buffers, "r" handle_read() again, "x"
- * raise, or several of these with + between them.  EVENTS have a comma between them:
+ * them: "-" nothing, a terminator to set, "pBYTES" push, "d" discard_buffers, "r"
+ * handle_read() again, "x" raise, or several of these with + between them.  EVENTS have a comma between them:
  * "<BYTES" a handle_read() that receives that, "!" one that finds nothing now, "?" one whose
  * recv() fails, "=TERMINATOR" one set from outside.  An empty list is "."; with GET empty,
  * get_terminator() is not overridden.
  *
  * In what was called, ">BYTES" is a piece that was collected, "FBYTES" found_terminator()
  * and what the default collector had kept, "G" get_terminator(), "E" a handle_read() that
- * raised, and "T..." the terminator that is set at the end.
+ * raised, "SBYTES" a send(), "T..." the terminator that is set at the end and "OBYTES" all
+ * that was sent.
+ *
+ * Output is not gathered; called as "chat_model gather" it is, and "S" is left out, because
+ * that is what differs from CPython then.
  */
 
 #include <asynchat.h>
@@ -35,7 +39,11 @@ struct model {
 	struct async_chat chat;
 	size_t size;
 	const char *found, *collect, *get, *events;	/* what is left of the lists */
+	char sent[MOST];
+	size_t sent_len;
 };
+
+static bool gather;
 
 static void fail(const char *what)
 {
@@ -105,6 +113,13 @@ static void read_again(struct async_chat *chat)
 		say("E", NULL, 0);
 }
 
+static void push(struct async_chat *chat, const char *text, size_t len)
+{
+	char bytes[MOST];
+
+	expect(async_chat_push(chat, bytes, bytes_of(text, len, bytes)));
+}
+
 /* The next action of the list; what the callback returns. */
 static int act(struct async_chat *chat, const char **list)
 {
@@ -117,6 +132,8 @@ static int act(struct async_chat *chat, const char **list)
 			return -EPROTO;
 		if (action[0] == 'd')
 			expect(async_chat_discard_buffers(chat));
+		else if (action[0] == 'p')
+			push(chat, action + 1, part - 1);
 		else if (action[0] == 'r')
 			read_again(chat);
 		else if (action[0] != '-')
@@ -170,11 +187,25 @@ static int model_recv(struct asyncore_dispatcher *d, void *buffer, size_t size)
 	return (int)bytes_of(event + 1, len - 1, buffer);
 }
 
+static int model_send(struct asyncore_dispatcher *d, const void *data, size_t len)
+{
+	struct model *model = (struct model *)d;
+
+	if (len > MOST - model->sent_len)
+		fail("too much is sent");
+	if (!gather)
+		say("S", data, len);
+	memcpy(model->sent + model->sent_len, data, len);
+	model->sent_len += len;
+	return (int)len;
+}
+
 static const struct async_chat_type model_type = {
 	.dispatcher = {
 		.base = &async_chat_type.dispatcher,
 		.name = "model",
 		.recv = model_recv,
+		.send = model_send,
 	},
 	.collect_incoming_data = model_collect,
 	.found_terminator = model_found,
@@ -223,6 +254,8 @@ static void run(const char *line)
 	expect(async_chat_init(chat, model.get != NULL ? &model_with_get_type : &model_type,
 			       socket(AF_UNIX, SOCK_STREAM, 0), NULL));
 	expect(async_chat_set_buffer_sizes(chat, model.size, 0));
+	expect(async_chat_set_gathering(chat, gather));
+	expect(asyncore_set_connected(&chat->dispatcher, true));
 	set_terminator(chat, terminator, strlen(terminator));
 	while (model.events != NULL) {
 		const char *event = model.events;
@@ -239,12 +272,15 @@ static void run(const char *line)
 		}
 	}
 	say_terminator(chat);
+	say("O", model.sent, model.sent_len);
 	expect(asyncore_close_all(NULL, false));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char line[MOST];
+
+	gather = argc > 1 && strcmp(argv[1], "gather") == 0;
 
 	while (fgets(line, sizeof line, stdin) != NULL) {
 		line[strcspn(line, "\n")] = '\0';

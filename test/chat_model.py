@@ -10,7 +10,7 @@
 What a case is, and what is written of it, stands in chat_model.c.  Option, before all:
 --without=KIND,KIND: leave these out of the random cases: x (raise in found_terminator), X
 (raise in collect_incoming_data or get_terminator), r (nested handle_read), d
-(discard_buffers), e (an empty read), = (terminators set from outside), ! (a recv() that
+(discard_buffers), p (push), e (an empty read), = (terminators set from outside), ! (a recv() that
 fails), C (actions inside collect_incoming_data), g (get_terminator overridden).
 """
 
@@ -103,6 +103,8 @@ class Reference(asynchat.async_chat):
         self.overrides_get = bool(case.get)
         self.events = list(case.events)
         self.said = []
+        self.sent = b""
+        self.connected = True
         self.set_terminator(to_terminator(case.terminator))
 
     def run(self):
@@ -112,6 +114,7 @@ class Reference(asynchat.async_chat):
             else:
                 self.read()
         self.said.append("T" + from_terminator(self.terminator))
+        self.said.append("O" + from_bytes(self.sent))
         return " " + " ".join(self.said)
 
     def read(self):
@@ -122,6 +125,11 @@ class Reference(asynchat.async_chat):
 
     def handle_error(self):
         self.said.append("E")
+
+    def send(self, data):
+        self.said.append("S" + from_bytes(data))
+        self.sent += data
+        return len(data)
 
     def recv(self, size):
         if not self.events or self.events[0][0] not in "<!?":
@@ -138,6 +146,8 @@ class Reference(asynchat.async_chat):
         for action in actions.pop(0).split("+") if actions else ():
             if action == "x":
                 raise Raised
+            elif action[0] == "p":
+                self.push(to_bytes(action[1:]))
             elif action == "d":
                 if callback == "get":
                     raise Impossible("nothing at all would be collected")
@@ -175,6 +185,13 @@ def expected(case):
     return Reference(case).run()
 
 
+def as_seen(driver, trace):
+    """With gathered output the single sends are CPython's business, not their bytes."""
+    if "gather" not in driver:
+        return trace
+    return " " + " ".join(item for item in trace.split() if item[0] != "S")
+
+
 # --- random cases --------------------------------------------------------------------
 
 class Generator:
@@ -208,6 +225,8 @@ class Generator:
 
     def action(self, callback):
         parts = []
+        while self.chance(25, "p"):
+            parts.append("p" + self.word(4))
         if callback == "found" and self.chance(12, "r"):
             parts.append("r")
         if callback != "get" and self.chance(5, "d"):
@@ -286,7 +305,7 @@ def driven(driver, cases, crashes=20):
     """What the C side calls, for each case: None where it crashed.  After too many of
     these the rest is left out."""
     lines = [str(case) for case in cases]
-    ran = subprocess.run([driver], input="\n".join(lines) + "\n", stdout=subprocess.PIPE,
+    ran = subprocess.run(driver, input="\n".join(lines) + "\n", stdout=subprocess.PIPE,
                          text=True)
     said = [line.partition("\t")[2] for line in ran.stdout.split("\n")[:-1]]
     if ran.returncode == 0 or len(said) == len(cases) or crashes == 0:
@@ -354,7 +373,7 @@ def differing(driver, cases):
     possible = []
     for case in cases:
         try:
-            possible.append((case, expected(case)))
+            possible.append((case, as_seen(driver, expected(case))))
         except Impossible:
             pass
     seen = driven(driver, [case for case, _ in possible])
@@ -376,10 +395,18 @@ def show(case, want, have):
 def compare(driver, count, seed, without):
     generator = Generator(seed, without)
     pairs = [generator.case() for _ in range(count)]
+    return (compare_all([driver], pairs, seed) or
+            compare_all([driver, "gather"], pairs, seed))
+
+
+def compare_all(driver, pairs, seed):
+    pairs = [(case, as_seen(driver, want)) for case, want in pairs]
+    count = len(pairs)
     seen = driven(driver, [case for case, _ in pairs])
     different = [(case, want, have) for (case, want), have in zip(pairs, seen)
                  if want != have]
-    print("%d cases, seed %d: %d differ from CPython" % (len(seen), seed, len(different)))
+    print("%d cases, seed %d%s: %d differ from CPython" %
+          (len(seen), seed, ", gathered" if "gather" in driver else "", len(different)))
     if not different:
         return 0 if len(seen) == count else 1
     case, want, have = min(different, key=lambda found: len(str(found[0])))
@@ -409,7 +436,7 @@ def main(arguments):
     if command == "case":
         driver, text = arguments
         case = Case.parse(text)
-        show(case, expected(case), driven(driver, [case])[0])
+        show(case, expected(case), driven([driver], [case])[0])
     return 0
 
 
