@@ -69,6 +69,14 @@ struct chat_extra *chat_extra(struct async_chat_state *state);
 
 /* A slot of the class, found along the chain. */
 const struct async_chat_type *chat_type_with(const struct async_chat *chat, size_t slot);
+#define SLOT(chat, name) (chat_type_with(chat, offsetof(struct async_chat_type, name))->name)
+
+/* chat_terminator.c: another terminator from now on.  0 or -ENOMEM; then it is as it was. */
+int chat_set_terminator(struct async_chat_state *state, enum async_chat_terminator_kind kind,
+			const void *bytes, size_t len);
+/* Bytes that were taken for the beginning of a terminator are plain input again; they come
+ * before what is held already.  0 or -ENOMEM. */
+int chat_unmatch(struct async_chat_state *state);
 
 /* chat_input.c: forget what was received and not delivered. */
 void chat_forget_input(struct async_chat_state *state);

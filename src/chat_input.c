@@ -42,103 +42,7 @@
 #define ALLOW(data, len) ((void)0)
 #endif
 
-/* --- the terminator --------------------------------------------------------------- */
-
-/* Bytes that were taken for the beginning of a terminator are plain input again; they come
- * before what is held already. */
-static int unmatch(struct async_chat_state *state)
-{
-	struct terminator *t = &state->terminator;
-	struct asyncore_buffer *held = NULL;
-	struct chat_extra *extra;
-
-	if (t->matched == 0)
-		return 0;
-	extra = chat_extra(state);
-	if (extra == NULL || buffer_append(&held, terminator_bytes(t), t->matched) < 0)
-		return -ENOMEM;
-	if (extra->held != NULL &&
-	    buffer_append(&held, buffer_bytes(extra->held), buffer_len(extra->held)) < 0) {
-		buffer_free(&held);
-		return -ENOMEM;
-	}
-	buffer_free(&extra->held);
-	extra->held = held;
-	t->matched = 0;
-	return 0;
-}
-
-static int set(struct async_chat_state *state, enum async_chat_terminator_kind kind,
-	       const void *bytes, size_t len)
-{
-	struct terminator new = { 0, 0, NULL };
-
-	if (kind == ASYNC_CHAT_BYTES && terminator_set(&new, bytes, len) < 0)
-		return -ENOMEM;
-	if (unmatch(state) < 0) {
-		terminator_free(&new);
-		return -ENOMEM;
-	}
-	/* collect_incoming_data() may be looking at the bytes of the old one. */
-	if (state->retired != NULL && state->retired->len == 0 && state->kind == ASYNC_CHAT_BYTES)
-		*state->retired = state->terminator;
-	else
-		terminator_free(&state->terminator);
-	state->terminator = new;
-	if (kind == ASYNC_CHAT_COUNT)
-		state->terminator.len = len;
-	state->kind = (uint8_t)(len > 0 ? kind : ASYNC_CHAT_NONE);
-	state->turn++;
-	return 0;
-}
-
-int async_chat_set_terminator(struct async_chat *chat, const void *bytes, size_t len)
-{
-	struct async_chat_state *state = state_of(chat);
-
-	if (state == NULL || (bytes == NULL && len > 0))
-		return -EINVAL;
-	return set(state, len > 0 ? ASYNC_CHAT_BYTES : ASYNC_CHAT_NONE, bytes, len);
-}
-
-int async_chat_set_terminator_count(struct async_chat *chat, ssize_t count)
-{
-	struct async_chat_state *state = state_of(chat);
-
-	if (state == NULL || count < 0)
-		return -EINVAL;
-	return set(state, ASYNC_CHAT_COUNT, NULL, (size_t)count);
-}
-
-int async_chat_set_terminator_none(struct async_chat *chat)
-{
-	struct async_chat_state *state = state_of(chat);
-
-	return state != NULL ? set(state, ASYNC_CHAT_NONE, NULL, 0) : -EINVAL;
-}
-
-int async_chat_get_terminator_default(struct async_chat *chat,
-				      struct async_chat_terminator *terminator)
-{
-	struct async_chat_state *state = state_of(chat);
-
-	if (state == NULL || terminator == NULL)
-		return -EINVAL;
-	terminator->kind = (enum async_chat_terminator_kind)state->kind;
-	terminator->len = state->kind != ASYNC_CHAT_NONE ? state->terminator.len : 0;
-	terminator->bytes = state->kind == ASYNC_CHAT_BYTES ?
-			    terminator_bytes(&state->terminator) : NULL;
-	return 0;
-}
-
-#define SLOT(chat, name) (chat_type_with(chat, offsetof(struct async_chat_type, name))->name)
-
-int async_chat_get_terminator(struct async_chat *chat, struct async_chat_terminator *terminator)
-{
-	if (state_of(chat) == NULL || terminator == NULL)
-		return -EINVAL;
-	return SLOT(chat, get_terminator)(chat, terminator);
-}
+/* --- callbacks --------------------------------------------------------------------- */
 
 /* A class that overrides get_terminator() has its say before every piece of input. */
 static int ask_terminator(struct async_chat *chat, const struct chat_reading *in)
@@ -161,10 +65,8 @@ static int ask_terminator(struct async_chat *chat, const struct chat_reading *in
 	if (now.kind == old.kind && now.len == old.len &&
 	    (now.kind != ASYNC_CHAT_BYTES || memcmp(now.bytes, old.bytes, now.len) == 0))
 		return 0;
-	return set(state, now.kind, now.bytes, now.len);
+	return chat_set_terminator(state, now.kind, now.bytes, now.len);
 }
-
-/* --- callbacks --------------------------------------------------------------------- */
 
 /* What stops the machine beside an error: the channel was closed, or has another
  * descriptor now. */
@@ -265,10 +167,10 @@ static int collect_counted(struct async_chat *chat, struct chat_reading *in, boo
 		/* As CPython: what was collected counts, also for a count set just now. */
 		if (state->kind != ASYNC_CHAT_COUNT)
 			return 0;
-		return set(state, ASYNC_CHAT_COUNT, NULL,
+		return chat_set_terminator(state, ASYNC_CHAT_COUNT, NULL,
 			   state->terminator.len > len ? state->terminator.len - len : 0);
 	}
-	r = set(state, ASYNC_CHAT_NONE, NULL, 0);
+	r = chat_set_terminator(state, ASYNC_CHAT_NONE, NULL, 0);
 	*was_found = true;
 	return r < 0 ? r : found(chat, in);
 }
@@ -420,7 +322,7 @@ static int work_piece(struct async_chat *chat, struct chat_reading *in,
 	if (r < 0 || !goes_on(chat, in))
 		return r;
 	/* No room for what was matched?  Then it is plain input, to be searched again. */
-	if ((state->terminator.matched > (size_t)(in->data - in->start) && unmatch(state) < 0) ||
+	if ((state->terminator.matched > (size_t)(in->data - in->start) && chat_unmatch(state) < 0) ||
 	    take_held(state, in, own) < 0)
 		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
 	if (in->len == 0)

@@ -58,8 +58,7 @@ int chat_check_limit(struct async_chat *chat)
 	if (reached == state->limit_reached)
 		return 0;
 	state->limit_reached = reached;
-	r = chat_type_with(chat, offsetof(struct async_chat_type, output_limit))
-		->output_limit(chat, reached);
+	r = SLOT(chat, output_limit)(chat, reached);
 	return r < 0 ? channel_noted(chat->dispatcher.channel, r) : 0;
 }
 

@@ -34,7 +34,9 @@
 #define chat_extra asyncore__chat_extra
 #define chat_flush asyncore__chat_flush
 #define chat_forget_input asyncore__chat_forget_input
+#define chat_set_terminator asyncore__chat_set_terminator
 #define chat_type_with asyncore__chat_type_with
+#define chat_unmatch asyncore__chat_unmatch
 #define dispatcher_init asyncore__dispatcher_init
 #define error_handle asyncore__error_handle
 #define error_text asyncore__error_text
