@@ -16,7 +16,7 @@
 #include <sys/time.h>
 #include <time.h>
 
-static int signals;
+static volatile sig_atomic_t signals;
 
 static void count_signal(int number)
 {
