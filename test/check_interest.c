@@ -6,6 +6,8 @@
 
 #include <time.h>
 
+#include <event2/event.h>
+
 /* --- helpers ------------------------------------------------------------------------ */
 
 static double now(void)
@@ -331,10 +333,20 @@ END_TEST
 
 /* --- accepting ---------------------------------------------------------------------- */
 
+/* Events on the base; what an accepting channel is told does not show it. */
+static int registered(void)
+{
+	return event_base_get_num_events(asyncore_map_base(NULL), EVENT_BASE_COUNT_ADDED);
+}
+
 START_TEST(accepting_channel_is_never_registered_for_writing)
 {
-	int peer;
-	struct probe *p = probe_and_peer(NULL, &peer);
+	int peer, fd[2];
+	struct probe *p;
+
+	unix_pair(fd);
+	peer = fd[1];
+	p = probe_new_typed(&probe_plain_type, fd[0], NULL);
 
 	/* A connected socket is ready for writing, so that it would show. */
 	p->wants_write = 1;
@@ -343,9 +355,11 @@ START_TEST(accepting_channel_is_never_registered_for_writing)
 	ck_assert_int_eq(pass(_i, NULL), 0);
 	ck_assert_int_eq(p->writables, 2);
 	ck_assert_str_eq(trace, "");
+	ck_assert_int_eq(registered(), 1);
 	ck_assert_int_eq(asyncore_set_accepting(&p->dispatcher, false), 0);
 	ck_assert_int_eq(pass(_i, NULL), 0);
 	ck_assert_str_eq(trace, "write 1 ");
+	ck_assert_int_eq(registered(), 2);
 	close_map(NULL);
 	close(peer);
 }
