@@ -206,7 +206,8 @@ ASYNCORE_API struct asyncore_map *asyncore_socket_map(void);
  * Otherwise it lives on the application's `base`: nothing of that base is changed, its
  * own events run during our passes as they always do, and it must outlive the map.
  * Either asyncore_loop() or the application's own event_base_dispatch() drives such a
- * map.  NULL with errno: ENOMEM, EMFILE, ...; ENOTSUP for a base with libevent's epoll
+ * map; in the latter ASYNCORE_EXIT_NOW, and what else leaves a loop, is
+ * event_base_loopbreak(), and a pass out of a handler is -EBUSY.  NULL with errno: ENOMEM, EMFILE, ...; ENOTSUP for a base with libevent's epoll
  * changelist, which loses events of duplicated descriptors.  [{}]
  */
 ASYNCORE_API struct asyncore_map *asyncore_map_new(struct event_base *base);

@@ -257,8 +257,8 @@ static void forget_past(struct asyncore_map *map)
 /* --- for other people's pollers ---------------------------------------------------- */
 
 /*
- * Dispatch these events to one channel, from anywhere.  Marks that a pass has set are
- * left to it.
+ * Dispatch these events to one channel, from anywhere.  Marks for other events, which a
+ * pass has set, are left to it.
  */
 static int dispatch_alone(struct asyncore_dispatcher *d, unsigned events, bool use_poll)
 {

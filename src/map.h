@@ -39,7 +39,6 @@ struct asyncore_map {
 	struct asyncore_channel *current;	/* whose handler is running */
 	bool attention;			/* something below is set: look after the handler */
 	bool exit_now;			/* a handler raised ASYNCORE_EXIT_NOW */
-	bool close_called;		/* CHANNEL_CLOSE_CALLED is set on `current` */
 	bool use_poll;			/* how the last pass watched for urgent data */
 
 	/* Membership. */
