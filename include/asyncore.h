@@ -107,6 +107,9 @@ struct asyncore_dispatcher {
 /* A connect that fails later calls handle_expt() instead of raising, as asyncore did
  * before Python 2.6. */
 #define ASYNCORE_CONNECT_EXPT       0x0010u
+/* The end of the peer's data calls handle_eof() instead of handle_close(): output that
+ * waits is not lost. */
+#define ASYNCORE_HALF_CLOSE         0x0020u
 
 /*
  * A class: one slot for every method that the library calls on a channel.  A NULL (or
@@ -134,6 +137,10 @@ struct asyncore_dispatcher_type {
 	int (*handle_expt)(struct asyncore_dispatcher *self);
 	int (*handle_connect)(struct asyncore_dispatcher *self);
 	int (*handle_close)(struct asyncore_dispatcher *self);
+	/* The peer has sent all of its data (only with ASYNCORE_HALF_CLOSE), once. */
+	int (*handle_eof)(struct asyncore_dispatcher *self);
+	/* The idle timeout (asyncore_event.h) has passed. */
+	int (*handle_timeout)(struct asyncore_dispatcher *self);
 	/* A handler raised: asyncore_error() says what.  A negative result leaves the
 	 * loop, which returns it. */
 	int (*handle_error)(struct asyncore_dispatcher *self);
@@ -206,8 +213,11 @@ ASYNCORE_API struct asyncore_map *asyncore_socket_map(void);
  * Otherwise it lives on the application's `base`: nothing of that base is changed, its
  * own events run during our passes as they always do, and it must outlive the map.
  * Either asyncore_loop() or the application's own event_base_dispatch() drives such a
- * map; in the latter ASYNCORE_EXIT_NOW, and what else leaves a loop, is
- * event_base_loopbreak(), and a pass out of a handler is -EBUSY.  NULL with errno: ENOMEM, EMFILE, ...; ENOTSUP for a base with libevent's epoll
+ * map; in the latter the order is that of asyncore_poll(), what a handler raised goes to
+ * its handle_error(), ASYNCORE_EXIT_NOW and what else leaves a loop is event_base_loopbreak()
+ * (see asyncore_map_set_exit_cb() in asyncore_event.h, where the rest is that a libevent
+ * program may want), and a pass out of a handler is -EBUSY.
+ * NULL with errno: ENOMEM, EMFILE, ...; ENOTSUP for a base with libevent's epoll
  * changelist, which loses events of duplicated descriptors.  [{}]
  */
 ASYNCORE_API struct asyncore_map *asyncore_map_new(struct event_base *base);
@@ -248,7 +258,8 @@ ASYNCORE_API struct event_base *asyncore_map_base(struct asyncore_map *map);
 
 /*
  * Run passes until the map is empty, counting channels added meanwhile, or until
- * `count` passes are done (negative: no limit).
+ * `count` passes are done (negative: no limit).  A map with timers or posters
+ * (asyncore_event.h) is not empty for this.
  * timeout: seconds that one pass waits at most for an event; 0 does not wait, negative
  * waits for ever.  use_poll: the order and the rules of asyncore_poll2().
  * Returns 0; ASYNCORE_EXIT_NOW; or what a predicate or a handle_error() raised.
@@ -476,6 +487,16 @@ ASYNCORE_API int asyncore_send(struct asyncore_dispatcher *d, const void *data, 
 ASYNCORE_API int asyncore_recv(struct asyncore_dispatcher *d, void *buffer, size_t len);
 
 /*
+ * Shut the writing side of the socket down (the peer sees the end of the data) as soon as
+ * the channel's own output, that of dispatcher_with_send or async_chat, has been sent; at
+ * once if none waits.  What is queued until then goes out before it, what comes later finds
+ * a closed connection.  The channel goes on receiving.
+ * Errors: -ENOTSOCK for a file; -ENOTCONN; what shutdown(2) says, if it is done at once.
+ * [socket.shutdown]
+ */
+ASYNCORE_API int asyncore_shutdown_when_done(struct asyncore_dispatcher *d);
+
+/*
  * sendto(2) and recvfrom(2) on the channel's socket; no handler is called.  sendto returns
  * 0 when nothing can go out now, recvfrom -EAGAIN when there is nothing.  On a closed
  * channel -EBADF.  addr, addrlen of recvfrom: NULL if unwanted.
@@ -498,6 +519,10 @@ ASYNCORE_API bool asyncore_accepting(const struct asyncore_dispatcher *d);
 ASYNCORE_API bool asyncore_connecting(const struct asyncore_dispatcher *d);
 ASYNCORE_API bool asyncore_closing(const struct asyncore_dispatcher *d);
 ASYNCORE_API bool asyncore_debug(const struct asyncore_dispatcher *d);
+
+/* Has the peer sent all of its data?  Only with ASYNCORE_HALF_CLOSE; recv() returns 0 then
+ * and calls nothing any more, and the channel is not watched for reading. */
+ASYNCORE_API bool asyncore_at_eof(const struct asyncore_dispatcher *d);
 
 /* Set by hand what the library sets otherwise: accepting for a descriptor that listens
  * already, connected for one that needs no connect. */
@@ -547,6 +572,8 @@ ASYNCORE_API int asyncore_handle_write(struct asyncore_dispatcher *d);
 ASYNCORE_API int asyncore_handle_expt(struct asyncore_dispatcher *d);
 ASYNCORE_API int asyncore_handle_connect(struct asyncore_dispatcher *d);
 ASYNCORE_API int asyncore_handle_close(struct asyncore_dispatcher *d);
+ASYNCORE_API int asyncore_handle_eof(struct asyncore_dispatcher *d);
+ASYNCORE_API int asyncore_handle_timeout(struct asyncore_dispatcher *d);
 ASYNCORE_API int asyncore_handle_error(struct asyncore_dispatcher *d);
 ASYNCORE_API int asyncore_handle_accept(struct asyncore_dispatcher *d);
 ASYNCORE_API int asyncore_handle_accepted(struct asyncore_dispatcher *d, int fd,
@@ -598,6 +625,11 @@ ASYNCORE_API int asyncore_dispatcher_handle_expt(struct asyncore_dispatcher *d);
 ASYNCORE_API int asyncore_dispatcher_handle_connect(struct asyncore_dispatcher *d);
 /* Logs a warning and closes the channel. */
 ASYNCORE_API int asyncore_dispatcher_handle_close(struct asyncore_dispatcher *d);
+/* Calls handle_close() when the channel's own output (of dispatcher_with_send, async_chat) has
+ * been sent; at once if none waits. */
+ASYNCORE_API int asyncore_dispatcher_handle_eof(struct asyncore_dispatcher *d);
+/* Calls handle_close(). */
+ASYNCORE_API int asyncore_dispatcher_handle_timeout(struct asyncore_dispatcher *d);
 /* Logs one line of type "error" and calls handle_close(), unless this dispatch called
  * that already. */
 ASYNCORE_API int asyncore_dispatcher_handle_error(struct asyncore_dispatcher *d);

@@ -75,6 +75,18 @@ int address_lookup(const char *host, int port, int family, int type,
 	return 0;
 }
 
+bool address_is_number(const char *host, int family)
+{
+	struct addrinfo hints = { 0 }, *found;
+
+	hints.ai_family = family;
+	hints.ai_flags = AI_NUMERICHOST | AI_PASSIVE;
+	if (getaddrinfo(*host != '\0' ? host : NULL, "0", &hints, &found) != 0)
+		return false;
+	freeaddrinfo(found);
+	return true;
+}
+
 int address_of_path(const char *path, struct sockaddr_un *addr, socklen_t *addrlen)
 {
 	size_t len = strlen(path);

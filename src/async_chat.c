@@ -137,6 +137,7 @@ int async_chat_set_gathering(struct async_chat *chat, bool gather)
 int async_chat_discard_buffers(struct async_chat *chat)
 {
 	struct async_chat_state *state = state_of(chat);
+	int r;
 
 	if (state == NULL)
 		return -EINVAL;
@@ -147,5 +148,9 @@ int async_chat_discard_buffers(struct async_chat *chat)
 		buffer_free(&state->extra->incoming);
 	fifo_clear(&state->fifo);
 	asyncore_touch(&chat->dispatcher);
-	return chat_check_limit(chat);
+	r = chat_check_limit(chat);
+	/* A release may have pushed. */
+	if (state->fifo.first == NULL && r >= 0)
+		r = channel_drained(chat->dispatcher.channel);
+	return r;
 }

@@ -20,12 +20,11 @@ int channel_new(struct asyncore_dispatcher *d, const struct methods *methods,
 	c->methods = methods;
 	c->map = map;
 	c->fd = -1;
-	c->flags = CHANNEL_NO_SOCKET |
-		   (methods->plain_read_event ? CHANNEL_PLAIN_READ : 0) |
-		   (methods->ask_after ? CHANNEL_ASK_AFTER : 0);
+	c->flags = CHANNEL_NO_SOCKET | (methods->ask_after ? CHANNEL_ASK_AFTER : 0);
 	map->users++;
 	d->type = methods->slot.base;
 	d->channel = c;
+	trace_adapt(c);
 	return 0;
 }
 
@@ -51,6 +50,8 @@ void channel_dispose(struct asyncore_channel *c)
 	for (; level != NULL; level = level->base)
 		if (level->dispose != NULL)
 			level->dispose(d);
+	/* Only an idle timeout does not hold it. */
+	channel_end_timers(c, c->map);
 	/* A channel that was only taken out of its map still has a descriptor. */
 	if (c->fd >= 0)
 		close(channel_unopen(c));
@@ -100,7 +101,8 @@ int channel_handle_close(struct asyncore_channel *c)
 void channel_open(struct asyncore_channel *c, int fd, unsigned flags)
 {
 	const unsigned old = CHANNEL_CLOSED | CHANNEL_FILE | CHANNEL_ALWAYS_READY |
-			     CHANNEL_PAUSE_SAID | CHANNEL_NO_SOCKET;
+			     CHANNEL_PAUSE_SAID | CHANNEL_NO_SOCKET | CHANNEL_EOF |
+			     CHANNEL_FINISHING | CHANNEL_SHUTDOWN;
 
 	c->fd = fd;
 	c->opens++;

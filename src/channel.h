@@ -56,6 +56,11 @@ enum {
 	CHANNEL_PLAIN_READ   = 0x40000,	/* does not override handle_read_event */
 	CHANNEL_ASK_AFTER    = 0x80000,	/* predicates to be asked after its own handlers */
 	CHANNEL_GATHERED     = 0x100000,	/* async_chat has output that could be sent */
+	CHANNEL_OUTPUT       = 0x200000,	/* output of the class's own waits */
+	CHANNEL_EOF          = 0x400000,	/* the peer has sent all (ASYNCORE_HALF_CLOSE) */
+	CHANNEL_FINISHING    = 0x800000,	/* handle_close() when the output is sent */
+	CHANNEL_SHUTDOWN     = 0x1000000,	/* shutdown(2) when the output is sent */
+	CHANNEL_IDLE         = 0x2000000,	/* has an idle timeout, its first timer */
 };
 
 struct asyncore_channel {
@@ -83,6 +88,7 @@ struct asyncore_channel {
 		unsigned char bytes[16];	/* an IPv4 address, an unnamed AF_UNIX one */
 		void *longer;
 	} addr;
+	struct timer *timers;		/* timer.c */
 
 	_Alignas(max_align_t) unsigned char read_event[];
 };
@@ -120,9 +126,11 @@ void channel_dispose(struct asyncore_channel *c);
 /* It is gone: if nobody holds it, dispose of it, soon. */
 void channel_orphaned(struct asyncore_channel *c);
 
+bool timers_hold(const struct asyncore_channel *c);
+
 static inline bool channel_is_held(const struct asyncore_channel *c)
 {
-	return c->refs > 0 || c->holds > 0;
+	return c->refs > 0 || c->holds > 0 || (c->timers != NULL && timers_hold(c));
 }
 
 static inline void channel_hold(struct asyncore_channel *c)
@@ -172,6 +180,12 @@ int channel_handle_close(struct asyncore_channel *c);
 void channel_open(struct asyncore_channel *c, int fd, unsigned flags);
 /* There is no descriptor any more; the one that was is the caller's, and returned. */
 int channel_unopen(struct asyncore_channel *c);
+
+/* half_close.c: recv() found the end of the peer's data; output of the class's own waits;
+ * all of it was sent.  0 or what a handler raised. */
+int channel_end_of_file(struct asyncore_channel *c);
+void channel_output(struct asyncore_channel *c);
+int channel_drained(struct asyncore_channel *c);
 
 /* address.c */
 const struct sockaddr *channel_addr(const struct asyncore_channel *c);

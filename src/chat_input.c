@@ -114,6 +114,26 @@ static inline int found(struct async_chat *chat, const struct chat_reading *in)
 	return r < 0 ? called_back(chat, r) : 0;
 }
 
+/* The same for a map that is watched. */
+static int traced_collect(struct async_chat *chat, const void *data, size_t len)
+{
+	struct asyncore_channel *c = chat->dispatcher.channel;
+	struct traced_call call;
+
+	trace_begin(&call, c->map, c);
+	return trace_end(&call, "collect_incoming_data",
+			 SLOT(chat, collect_incoming_data)(chat, data, len));
+}
+
+static int traced_found(struct async_chat *chat)
+{
+	struct asyncore_channel *c = chat->dispatcher.channel;
+	struct traced_call call;
+
+	trace_begin(&call, c->map, c);
+	return trace_end(&call, "found_terminator", SLOT(chat, found_terminator)(chat));
+}
+
 /* --- the machine ------------------------------------------------------------------- */
 
 static unsigned char *advance(struct chat_reading *in, size_t len)
@@ -434,6 +454,10 @@ static int digest(struct async_chat *chat, unsigned char *buffer, size_t room, s
 	int r;
 
 	take_over(state, buffer + room - before);
+	if (is_watched(&chat->dispatcher.channel->map->watchers)) {
+		in.collect = traced_collect;
+		in.found = traced_found;
+	}
 	state->reading = &in;
 	r = work_off(chat, &in);
 	state->reading = in.outer;

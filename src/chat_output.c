@@ -87,7 +87,7 @@ static bool can_move(const struct async_chat *chat)
 	const struct fifo_entry *head = chat->state->fifo.first;
 
 	return head->kind == FIFO_PRODUCER && head->len == 0 && head->error == 0 &&
-	       c->methods->slot.send == asyncore_dispatcher_type.send &&
+	       c->methods->plain_send &&
 	       file_producer_is(head->producer);
 }
 
@@ -105,6 +105,8 @@ static int moved(struct async_chat *chat, int n)
 	struct asyncore_channel *c = chat->dispatcher.channel;
 	int r;
 
+	if (n > 0 && channel_has(c, CHANNEL_IDLE))
+		timer_channel_active(c);
 	if (n >= 0 || n == -EAGAIN)
 		return n > 0 ? n : 0;
 	if (!asyncore_disconnected(n))
@@ -190,6 +192,8 @@ static int send_queued(struct async_chat *chat, bool all)
 	} while (all && n > 0 && (size_t)n == wanted && c->fd >= 0);
 	state->sending = false;
 	r = chat_check_limit(chat);
+	if (state->fifo.first == NULL && r >= 0)
+		r = channel_drained(c);
 	if (was_writable != (async_chat_writable(&chat->dispatcher) > 0) || !was_writable)
 		map_touch(c);
 	channel_release(c);
@@ -246,6 +250,8 @@ static int queued(struct async_chat *chat)
 	int r;
 
 	map_touch(d->channel);
+	if (state->fifo.first != NULL)
+		channel_output(d->channel);
 	r = chat_check_limit(chat);
 	if (r < 0)
 		return r;
@@ -324,6 +330,7 @@ int async_chat_close_when_done(struct async_chat *chat)
 		return -EINVAL;
 	if (fifo_push_close(&state->fifo) < 0)
 		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	channel_output(chat->dispatcher.channel);
 	map_touch(chat->dispatcher.channel);
 	return 0;
 }

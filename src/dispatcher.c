@@ -26,6 +26,8 @@ const struct asyncore_dispatcher_type asyncore_dispatcher_type = {
 	.handle_expt = asyncore_dispatcher_handle_expt,
 	.handle_connect = asyncore_dispatcher_handle_connect,
 	.handle_close = asyncore_dispatcher_handle_close,
+	.handle_eof = asyncore_dispatcher_handle_eof,
+	.handle_timeout = asyncore_dispatcher_handle_timeout,
 	.handle_error = asyncore_dispatcher_handle_error,
 	.handle_accept = asyncore_dispatcher_handle_accept,
 	.handle_accepted = asyncore_dispatcher_handle_accepted,
@@ -98,6 +100,8 @@ int asyncore_dispatcher_close(struct asyncore_dispatcher *d)
 	    errno != EINTR && r >= 0)
 		r = ASYNCORE_RAISE(d, -errno);
 	c->flags |= CHANNEL_GONE;
+	if (c->timers != NULL)
+		channel_end_timers(c, c->map);
 	channel_release(c);
 	return r < 0 ? r : 0;
 }
@@ -297,6 +301,13 @@ int asyncore_dispatcher_handle_close(struct asyncore_dispatcher *d)
 	int r = asyncore_log_info(d, "unhandled close event", "warning");
 
 	return r < 0 ? r : asyncore_close(d);
+}
+
+int asyncore_dispatcher_handle_timeout(struct asyncore_dispatcher *d)
+{
+	struct asyncore_channel *c = channel_of(d);
+
+	return c != NULL ? channel_handle_close(c) : -EINVAL;
 }
 
 int asyncore_dispatcher_handle_accept(struct asyncore_dispatcher *d)

@@ -99,9 +99,10 @@ int asyncore_dispatcher_with_send_initiate_send(struct asyncore_dispatcher *d)
 	if (n < 0)
 		return send_failed(d, n);
 	buffer_drain(&self->out_buffer, (size_t)n);
-	if (self->out_buffer == NULL)
-		map_touch(d->channel);
-	return 0;
+	if (self->out_buffer != NULL)
+		return 0;
+	map_touch(d->channel);
+	return channel_drained(d->channel);
 }
 
 int asyncore_dispatcher_with_send_handle_write(struct asyncore_dispatcher *d)
@@ -115,8 +116,10 @@ static int queue(struct asyncore_dispatcher_with_send *self, const char *data, s
 	const bool was_empty = self->out_buffer == NULL;
 	int r = buffer_append(&self->out_buffer, data, len);
 
-	if (r == 0 && was_empty)
+	if (r == 0 && was_empty) {
+		channel_output(self->dispatcher.channel);
 		map_touch(self->dispatcher.channel);
+	}
 	return r;
 }
 
@@ -169,7 +172,7 @@ int asyncore_dispatcher_with_send_send(struct asyncore_dispatcher *d, const void
 	ssize_t n;
 
 	if (c == NULL || data == NULL || len - 1 >= PIECE ||
-	    channel_has(c, CHANNEL_NO_SOCKET | CHANNEL_DEBUG) ||
+	    channel_has(c, CHANNEL_NO_SOCKET | CHANNEL_DEBUG | CHANNEL_IDLE) ||
 	    !c->methods->plain_initiate_send)
 		return send_otherwise(d, data, len);
 	self = (struct asyncore_dispatcher_with_send *)d;

@@ -25,7 +25,7 @@ static int ask(struct asyncore_channel *c, bool use_poll)
 	if (writable < 0)
 		return writable;
 
-	if (readable)
+	if (readable && !channel_has(c, CHANNEL_EOF))
 		events |= EVENT_READ;
 	/* Accepting sockets should not be writable. */
 	if (writable && !channel_has(c, CHANNEL_ACCEPTING))

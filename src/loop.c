@@ -82,13 +82,44 @@ static inline int call_handler(struct asyncore_map *map, struct asyncore_channel
 		r = 0;
 	}
 	map->current = outer;
-	if (channel_has(c, CHANNEL_ASK_AFTER | CHANNEL_GONE)) {
+	if (channel_has(c, CHANNEL_ASK_AFTER | CHANNEL_GONE | CHANNEL_IDLE)) {
 		channel_ran(c);
+		if (channel_has(c, CHANNEL_IDLE))
+			timer_channel_active(c);
 		channel_release(c);
 	} else {
 		c->holds--;
 	}
 	return r;
+}
+
+COLD int loop_call(struct asyncore_map *map, struct asyncore_channel *c, handler *method,
+		   const char *name)
+{
+	struct outcome unused;
+
+	return call_handler(map, c, method, name, false, &unused);
+}
+
+COLD int loop_call_map(struct asyncore_map *map, asyncore_call_fn call, void *arg,
+		       const char *name)
+{
+	struct asyncore_channel *outer = map->current;
+	struct traced_call traced;
+	int r;
+
+	map->current = NULL;
+	trace_begin(&traced, map, NULL);
+	r = trace_end(&traced, name, call(map, arg));
+	map->current = outer;
+	if (r == ASYNCORE_EXIT_NOW)
+		map->exit_now = true;
+	if (map->error.error.handler == NULL)
+		error_void(&map->error);
+	map->attention = outer != NULL;
+	if (map->exit_now)
+		return ASYNCORE_EXIT_NOW;
+	return is_error(r) ? r : 0;
 }
 
 /* --- one channel ------------------------------------------------------------------ */
@@ -355,7 +386,7 @@ int asyncore_close_all(struct asyncore_map *map, bool ignore_all)
 		map_clear(map);
 		if (map->depth == 0) {
 			map_sweep(map);
-			poller_rest(map);
+			poller_settle(map);
 		}
 	}
 	map_unuse(map);
@@ -382,6 +413,45 @@ static int end_pass(struct asyncore_map *map, int result)
 	return result;
 }
 
+bool loop_tell_empty(struct asyncore_map *map)
+{
+	bool freed;
+
+	if (map->size > 0 || !map->filled)
+		return true;
+	map->filled = false;
+	if (map->empty == NULL)
+		return true;
+	map->users++;
+	map->empty(map, map->empty_arg);
+	freed = map->freed;
+	map_unuse(map);
+	return !freed;
+}
+
+/* After the I/O: timers and posted calls. */
+static COLD int run_due(struct asyncore_map *map)
+{
+	int r = 0;
+
+	if (map->poller.timer_fired)
+		r = timers_run(map);
+	if (r >= 0 && map->poller.woken)
+		r = calls_run(map);
+	return r;
+}
+
+static inline bool is_due(const struct asyncore_map *map)
+{
+	return map->poller.timer_fired | map->poller.woken;
+}
+
+/* Is there something to do already, at the end of a pass? */
+static bool has_work(const struct asyncore_map *map)
+{
+	return map->nalways_wanted > 0 || map_has_touched(map) || map->poller.woken;
+}
+
 int loop_serve(struct asyncore_map *map)
 {
 	int r;
@@ -393,15 +463,17 @@ int loop_serve(struct asyncore_map *map)
 	if (r < 0)
 		drop_marks(map, 0);
 	begin_collecting(map);
+	if (r >= 0 && is_due(map))
+		r = run_due(map);
 	if (r >= 0)
 		r = exit_or(map, interest_refresh(map, false));
 	r = end_pass(map, r);
-	if (map->size == 0)
-		poller_rest(map);
-	else if (map->nalways_wanted > 0 || map_has_touched(map))
+	map->poller.timer_fired = false;
+	poller_settle(map);
+	if (has_work(map))
 		poller_serve_within(map, 0);
-	else if (map->nasked > 0)
-		poller_serve_within(map, ASYNCORE_TIMEOUT);
+	else if (map->size > 0 && map->nasked > 0 && map->refresh > 0)
+		poller_serve_within(map, map->refresh);
 	return r;
 }
 
@@ -425,6 +497,8 @@ static int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll)
 	}
 	if (first == map->nfired)
 		begin_collecting(map);
+	if (map->poller.woken)
+		timeout = 0;	/* posted calls are left from the last pass */
 	if (r >= 0)
 		r = poller_wait(map, timeout);
 	if (r >= 0 && map->nalways_wanted > 0)
@@ -434,7 +508,28 @@ static int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll)
 		r = dispatch(map, first, use_poll);
 	if (r < 0)
 		drop_marks(map, first);
+	else if (is_due(map))
+		r = run_due(map);
 	return end_pass(map, r);
+}
+
+/* Is there something to run a pass for? */
+static bool is_left(struct asyncore_map *map)
+{
+	if (map->size > 0)
+		return true;
+	if (map->depth == 0 && !loop_tell_empty(map))
+		return false;
+	return map_is_busy(map);
+}
+
+/* The outermost loop ends: from now on the application may run its base. */
+static void leave(struct asyncore_map *map)
+{
+	map_sweep(map);
+	poller_settle(map);
+	if (has_work(map) || (map->size > 0 && map->nasked > 0))
+		poller_serve_soon(map);
 }
 
 static int run_passes(double seconds, bool use_poll, struct asyncore_map *map, int count)
@@ -452,19 +547,15 @@ static int run_passes(double seconds, bool use_poll, struct asyncore_map *map, i
 	if (map->current != NULL)
 		channel_flush(map->current);
 	timeout = poller_timeout(seconds);
-	while (map->size > 0 && count != 0 && r >= 0) {
+	map->users++;		/* it may be freed when it is empty */
+	while (r >= 0 && count != 0 && is_left(map)) {
 		r = run_pass(map, timeout, use_poll);
 		if (count > 0)
 			count--;
 	}
-	if (map->depth == 0) {
-		map_sweep(map);
-		poller_rest(map);
-		/* From now on the application may run its base. */
-		if (map->size > 0 && (map_has_touched(map) || map->nasked > 0 ||
-				      map->nalways_wanted > 0))
-			poller_serve_soon(map);
-	}
+	if (map->depth == 0 && !map->freed && loop_tell_empty(map))
+		leave(map);
+	map_unuse(map);
 	return r;
 }
 

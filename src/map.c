@@ -44,6 +44,7 @@ struct asyncore_map *asyncore_map_new(struct event_base *base)
 	if (map == NULL)
 		return NULL;
 	map->agenda_last = &map->agenda_first;
+	map->refresh = ASYNCORE_TIMEOUT;
 	r = poller_init(map, base);
 	if (r < 0) {
 		free(map);
@@ -89,6 +90,8 @@ int asyncore_map_free(struct asyncore_map *map)
 	do {
 		asyncore_map_foreach(map, close_anyway, NULL);
 		map_clear(map);
+		timers_end(map);
+		calls_end(map);
 		map_sweep(map);
 	} while (map->size > 0 || map->norphans > 0);
 
@@ -100,6 +103,7 @@ int asyncore_map_free(struct asyncore_map *map)
 	free(map->asked);
 	free(map->always);
 	free(map->buffer);
+	timers_free(&map->timers);
 	/* Channels that somebody holds still point here: nothing is left but the head. */
 	memset(map, 0, offsetof(struct asyncore_map, users));
 	map->freed = true;
@@ -162,10 +166,12 @@ static void move_to(struct asyncore_map *map, struct asyncore_channel *c)
 	map->users++;
 	c->map = map;
 	map_unuse(old);
+	trace_adapt(c);
 }
 
 int map_add(struct asyncore_map *map, struct asyncore_channel *c)
 {
+	struct asyncore_map *old = c->map;
 	int r;
 
 	if (channel_has(c, CHANNEL_IN_MAP))
@@ -186,6 +192,7 @@ int map_add(struct asyncore_map *map, struct asyncore_channel *c)
 	c->seq = map->next_seq++;
 	map->by_fd[c->fd] = c;
 	map->size++;
+	map->filled = true;
 	map->nurgent += c->methods->wants_urgent;
 	if (c->methods->ask_each_pass) {
 		map->asked[map->nasked++] = c;
@@ -197,6 +204,9 @@ int map_add(struct asyncore_map *map, struct asyncore_channel *c)
 		map->norphans--;	/* it is there as an orphan; now it is none */
 	else
 		map_put_on_agenda(c);
+	/* Last, because their releases may do anything. */
+	if (old != map && c->timers != NULL)
+		channel_end_timers(c, old);
 	return 0;
 }
 

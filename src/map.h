@@ -22,9 +22,12 @@
 #define MAP_H
 
 #include "private_names.h"
+#include "call_soon.h"
 #include "channel.h"
 #include "error.h"
 #include "poller.h"
+#include "timer.h"
+#include "trace.h"
 
 struct asyncore_map {
 	struct poller poller;
@@ -68,11 +71,32 @@ struct asyncore_map {
 	size_t nurgent;			/* channels whose class wants urgent data */
 	size_t npaused;			/* channels that wait for descriptors or memory */
 
+	/* Beyond Python (asyncore_event.h). */
+	struct timers timers;
+	struct timer *running;		/* the one whose call is running */
+	struct calls calls;
+	struct watchers watchers;
+	double refresh;			/* how often the application's loop asks predicates, s */
+	bool filled;			/* it was not empty since that was last told */
+	void (*empty)(struct asyncore_map *map, void *arg);
+	void *empty_arg;
+	void (*left)(struct asyncore_map *map, int result, void *arg);
+	void *left_arg;
+	int (*connect)(struct asyncore_dispatcher *d, const char *host, int port, void *arg);
+	void *connect_arg;
+
 	struct error_record error;	/* what was raised last */
 
 	size_t users;			/* channels, in it or not, that point here */
 	bool freeing, freed;		/* asyncore_map_free() runs, is done */
 };
+
+/* Is there anything a loop could wait for? */
+static inline bool map_is_busy(const struct asyncore_map *map)
+{
+	return map->size > 0 || map->timers.n > 0 ||
+	       (map->calls.poster != NULL && calls_expected(map));
+}
 
 /* The map that is meant: NULL stands for the default map.  NULL if there is none. */
 struct asyncore_map *map_or_default(struct asyncore_map *map);

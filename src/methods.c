@@ -10,6 +10,7 @@
  */
 
 #include "methods.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -65,6 +66,8 @@ static void inherit(struct methods *m, const struct asyncore_dispatcher_type *ty
 	INHERIT(handle_expt);
 	INHERIT(handle_connect);
 	INHERIT(handle_close);
+	INHERIT(handle_eof);
+	INHERIT(handle_timeout);
 	INHERIT(handle_error);
 	INHERIT(handle_accept);
 	INHERIT(handle_accepted);
@@ -89,7 +92,7 @@ static void inherit(struct methods *m, const struct asyncore_dispatcher_type *ty
 
 static struct methods *resolve(const struct asyncore_dispatcher_type *type)
 {
-	struct methods *m = calloc(1, sizeof *m);
+	struct methods *m = calloc(2, sizeof *m);
 	const struct asyncore_dispatcher_type *level;
 
 	if (m == NULL)
@@ -101,12 +104,18 @@ static struct methods *resolve(const struct asyncore_dispatcher_type *type)
 	m->slot.dispose = NULL;
 	m->plain_read_event =
 		m->slot.handle_read_event == asyncore_dispatcher_type.handle_read_event;
+	m->plain_send = m->slot.send == asyncore_dispatcher_type.send;
 	m->with_send = methods_derived(type, &asyncore_dispatcher_with_send_type);
 	m->plain_initiate_send = m->slot.initiate_send ==
 				 asyncore_dispatcher_with_send_type.initiate_send;
 	m->wants_urgent =
 		m->slot.handle_expt != asyncore_dispatcher_type.handle_expt ||
 		m->slot.handle_expt_event != asyncore_dispatcher_type.handle_expt_event;
+	m->plain = &m[0];
+	m->traced = &m[1];
+	m[1] = m[0];
+	m[1].plain_read_event = false;
+	trace_slots(&m[1].slot);
 	return m;
 }
 

@@ -27,9 +27,12 @@ struct methods {
 	bool ask_after;		/* has one that may change when its own handlers ran */
 	bool plain_read_event;	/* does not override handle_read_event */
 	bool plain_initiate_send;	/* nor dispatcher_with_send's initiate_send */
+	bool plain_send;	/* nor the base class's send */
 	bool with_send;		/* derived from dispatcher_with_send */
 	bool wants_urgent;	/* overrides handle_expt or handle_expt_event */
 
+	/* Itself, and the same with handlers that report (trace.h). */
+	const struct methods *plain, *traced;
 	struct methods *next;
 };
 

@@ -3,8 +3,8 @@
 /*
  * poller.h - libevent, seen from the rest of the library.
  *
- * poller.c is the only file that knows struct event and struct event_base.  Its
- * callbacks run no user code: they mark channels as fired (map_fire()), so no frame of
+ * poller.c (channels, waiting) and poller_events.c (the map's own events) are the only files
+ * that know struct event and struct event_base.  Their callbacks run no user code: they mark channels as fired (map_fire()), so no frame of
  * libevent lies under a handler and a handler may run the loop again.
  */
 
@@ -29,6 +29,8 @@ struct poller {
 	bool waiting;		/* event_base_loop() is running, called by us */
 	bool serving;		/* the application runs the base and we are in its pass */
 	bool timer_set, timer_fired;
+	bool woken;		/* calls were posted */
+	int priority;		/* of all our events */
 	int64_t timer_due;	/* monotonic ns */
 	int timer_fd;		/* ends a wait */
 	struct event *timer;
@@ -36,6 +38,7 @@ struct poller {
 	struct event *resume;	/* ends the pause of listeners without descriptors */
 	struct event *urgent;	/* urgent data came; made for the first channel that wants it */
 	int urgent_fd;
+	struct event *calls;	/* calls are posted; made for the first poster */
 	size_t nurgent;		/* channels watched for urgent data */
 };
 
@@ -45,6 +48,12 @@ size_t poller_event_size(void);
 /* On `base`, or with NULL on a base of its own.  0 or a negative errno. */
 int poller_init(struct asyncore_map *map, struct event_base *base);
 void poller_free(struct asyncore_map *map);
+
+/* For the two of them: an event of ours, with the map's priority; and what libevent left in
+ * errno, if it did. */
+struct event *poller_event(const struct poller *p, int fd, short what,
+			   void (*callback)(int fd, short what, void *arg), void *arg);
+int poller_failed(int otherwise);
 
 /* May this descriptor be watched at all on this base?  0 or -ERANGE. */
 int poller_check(const struct poller *p, int fd);
@@ -67,8 +76,19 @@ int64_t poller_timeout(double seconds);
 /* Run the base until something happens, for at most so many ns.  0 or a negative errno. */
 int poller_wait(struct asyncore_map *map, int64_t timeout);
 
-/* No pass is running: leave nothing on a foreign base that would keep it from ending. */
-void poller_rest(struct asyncore_map *map);
+/* No pass is running: have on a foreign base what the map needs to be served there, and
+ * nothing that would keep it from ending. */
+void poller_settle(struct asyncore_map *map);
+
+/* Calls are posted through this descriptor.  0 or a negative errno. */
+int poller_watch_calls(struct asyncore_map *map, int fd);
+void poller_unwatch_calls(struct asyncore_map *map);
+
+/* The priority of all events from now on; channels have to be armed anew.  0 or -EINVAL. */
+int poller_set_priority(struct asyncore_map *map, int priority);
+
+/* In a child process.  0 or a negative errno. */
+int poller_reinit(struct asyncore_map *map);
 
 /* There is work for the map.  If the application runs its base, do it at the end of
  * this pass of libevent. */

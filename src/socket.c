@@ -375,6 +375,9 @@ static int at_host(struct asyncore_dispatcher *d, const char *host, int port,
 	r = asyncore_family_and_type(d, &family, &type);
 	if (r < 0)
 		return r;
+	if (go == asyncore_connect_sockaddr && c->map->connect != NULL &&
+	    !address_is_number(host, family))
+		return c->map->connect(d, host, port, c->map->connect_arg);
 	r = address_lookup(host, port, family, type, &addr, &addrlen, &text);
 	if (r < 0 && text != NULL) {
 		if (go == asyncore_connect_sockaddr)
@@ -419,16 +422,24 @@ int asyncore_connect_path(struct asyncore_dispatcher *d, const char *path)
 
 /* --- data ----------------------------------------------------------------------- */
 
-int channel_send(struct asyncore_channel *c, const void *data, size_t len)
+static int socket_send(int fd, const void *data, size_t len)
 {
 	ssize_t n;
 
-	if (channel_has(c, CHANNEL_FILE))
-		return file_write(c->fd, data, clamp(len));
 	do {
-		n = send(c->fd, data, clamp(len), MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	return n >= 0 ? (int)n : -errno;
+}
+
+int channel_send(struct asyncore_channel *c, const void *data, size_t len)
+{
+	int n = channel_has(c, CHANNEL_FILE) ? file_write(c->fd, data, clamp(len))
+					     : socket_send(c->fd, data, clamp(len));
+
+	if (n > 0 && channel_has(c, CHANNEL_IDLE))
+		timer_channel_active(c);
+	return n;
 }
 
 int asyncore_dispatcher_send(struct asyncore_dispatcher *d, const void *data, size_t len)
@@ -478,7 +489,7 @@ static COLD int recv_otherwise(struct asyncore_channel *c, void *buffer, size_t 
 		return ASYNCORE_RAISE(c->dispatcher, -errno);
 	if (n == 0 && !is_stream(c))
 		return 0;
-	r = channel_handle_close(c);
+	r = n == 0 ? channel_end_of_file(c) : channel_handle_close(c);
 	return r < 0 ? r : 0;
 }
 
@@ -489,8 +500,8 @@ int asyncore_dispatcher_recv(struct asyncore_dispatcher *d, void *buffer, size_t
 
 	if (c == NULL || (buffer == NULL && len > 0))
 		return -EINVAL;
-	if (channel_has(c, CHANNEL_NO_SOCKET) || len - 1 >= INT_MAX) {
-		if (c->fd < 0 || len == 0)
+	if (channel_has(c, CHANNEL_NO_SOCKET | CHANNEL_EOF) || len - 1 >= INT_MAX) {
+		if (c->fd < 0 || len == 0 || channel_has(c, CHANNEL_EOF))
 			return 0;
 		errno = EINTR;	/* there was no first call */
 		return recv_otherwise(c, buffer, len, -1);
@@ -514,8 +525,11 @@ int asyncore_sendto(struct asyncore_dispatcher *d, const void *data, size_t len,
 	do {
 		n = sendto(c->fd, data, clamp(len), MSG_NOSIGNAL | MSG_DONTWAIT, addr, addrlen);
 	} while (n < 0 && errno == EINTR);
-	if (n >= 0)
+	if (n >= 0) {
+		if (channel_has(c, CHANNEL_IDLE))
+			timer_channel_active(c);
 		return (int)n;
+	}
 	return errno == EAGAIN ? 0 : ASYNCORE_RAISE(d, -errno);
 }
 
