@@ -3,16 +3,18 @@
 /*
  * An HTTP/1.0 server for the files below a directory.
  *
- *	http_server [-p port] [-n requests] root
+ *	http_server [-p port] [-n requests] [-t seconds] root
  *
- * Three channels, each a struct, its handlers and a type table:
+ * Two channels, each a struct, its handlers and a type table:
  *
- *	connection	reads one request, writes one reply in pieces, waits for the end
+ *	connection	reads one request, writes one reply, waits for the end
  *	server		listens, and makes a connection of every socket that it accepts
- *	stopper		reads the pipe that the signal handler writes to, and ends the loop
  *
- * Symbolic links are not followed, so nothing outside of the root is ever served.  There
- * are no time limits: a silent peer keeps its connection until it goes away.
+ * and a trigger, which the signal handler pulls, and which ends the loop.
+ *
+ * A peer that has sent its request and then shuts its side down gets its reply all the same.
+ * One that is silent for -t seconds (30), or does not read for so long, is dropped.
+ * Symbolic links are not followed, so nothing outside of the root is ever served.
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -36,15 +38,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <asyncore.h>
+#include <asynchat.h>
+#include <asyncore_event.h>
 
 enum {
 	REQUEST_MAX = 8192,	/* bytes of request line and headers together */
-	PIECE = 16384,		/* bytes of a reply in memory at one time */
-	DRAIN_MAX = 1 << 20	/* bytes read, and thrown away, after the reply */
+	DRAIN_MAX = 1 << 20	/* bytes read, and thrown away, after the request */
 };
 
 static const char OK[] = "200 OK";
+static const char BAD[] = "400 Bad Request";
 static const char MOVED[] = "301 Moved Permanently";
 static const char NOT_ALLOWED[] = "405 Method Not Allowed";
 
@@ -55,71 +58,63 @@ struct server {
 	struct asyncore_dispatcher dispatcher;
 	int root;		/* descriptor of the directory */
 	long requests;		/* to answer before the loop ends; 0: no limit */
+	double patience;	/* seconds without a sign of the peer */
 };
 
 struct connection {
-	struct asyncore_dispatcher dispatcher;
+	struct async_chat chat;
 	struct server *server;
-	enum { READING, WRITING, DRAINING } state;
-
-	char in[REQUEST_MAX + 1];	/* ends with a NUL at any time */
-	size_t in_len;
-	size_t line;		/* where in `in` the first line starts that is not complete */
+	size_t received;	/* bytes of the request or, answered, after it */
+	bool answered;
+	char request[REQUEST_MAX + 1];	/* its first line */
 	bool head;		/* the method is HEAD */
-	const char *target;	/* the path as it came, in `in` */
+	const char *target;	/* the path as it came, in `request` */
 	int target_len;
-
-	int file;		/* what the target names, or negative */
-	off_t left;		/* bytes to read from it or, DRAINING, from the peer */
-	char out[PIECE];
-	size_t out_len, out_sent;
 };
 
 /* --- replies ------------------------------------------------------------------- */
 
 /* One line per request: who, the request line made harmless, status, length. */
-static void log_request(struct connection *c, const char *status, off_t length)
+static void log_request(struct connection *c, const char *status, long long length)
 {
-	const struct sockaddr_in *addr = (const void *)asyncore_addr(&c->dispatcher, NULL);
-	char peer[INET_ADDRSTRLEN] = "-", *s;
+	struct asyncore_dispatcher *self = &c->chat.dispatcher;
+	const struct sockaddr_in *addr = (const void *)asyncore_addr(self, NULL);
+	char peer[INET_ADDRSTRLEN] = "-", line[81], *s;
 
 	if (addr != NULL)
 		inet_ntop(AF_INET, &addr->sin_addr, peer, sizeof peer);
-	for (s = c->in; *s != '\0'; s++)
+	snprintf(line, sizeof line, "%.80s", c->request);
+	for (s = line; *s != '\0'; s++)
 		if (*s < ' ' || *s > '~' || *s == '"')
 			*s = '?';
-	asyncore_logf(&c->dispatcher, "%s \"%.80s\" %.3s %lld", peer, c->in, status,
-		      (long long)length);
+	asyncore_logf(self, "%s \"%s\" %.3s %lld", peer, line, status, length);
 }
 
-/* Begin the reply: its head, with further lines `more`, of which any path can be one. */
-static void start_reply(struct connection *c, const char *status, const char *type,
-			off_t length, const char *more)
+/* The head of a reply, with further lines `more`, of which any path can be one. */
+static int reply_head(struct connection *c, const char *status, const char *type,
+		      long long length, const char *more)
 {
+	char head[REQUEST_MAX + 512];
+	int n = snprintf(head, sizeof head,
+			 "HTTP/1.0 %s\r\nConnection: close\r\n"
+			 "Content-Type: %s\r\nContent-Length: %lld\r\n%s\r\n",
+			 status, type, length, more);
+
 	log_request(c, status, length);
-	c->out_len = snprintf(c->out, sizeof c->out,
-			      "HTTP/1.0 %s\r\nConnection: close\r\n"
-			      "Content-Type: %s\r\nContent-Length: %lld\r\n%s\r\n",
-			      status, type, (long long)length, more);
-	c->state = WRITING;
+	return async_chat_push(&c->chat, head, (size_t)n);
 }
 
-/* A reply whose body fits into the piece, after the head. */
-static void reply_text(struct connection *c, const char *status, const char *type,
-		       const char *body, const char *more)
+static int reply_text(struct connection *c, const char *status, const char *type,
+		      const char *body, size_t length, const char *more)
 {
-	size_t length = strlen(body);
+	int err = reply_head(c, status, type, (long long)length, more);
 
-	start_reply(c, status, type, length, more);
-	if (!c->head) {
-		memcpy(c->out + c->out_len, body, length);
-		c->out_len += length;
-	}
+	return err < 0 || c->head ? err : async_chat_push(&c->chat, body, length);
 }
 
-static void reply_status(struct connection *c, const char *status, const char *more)
+static int reply_status(struct connection *c, const char *status, const char *more)
 {
-	reply_text(c, status, TEXT, status, more);
+	return reply_text(c, status, TEXT, status, strlen(status), more);
 }
 
 /* --- files and directories ----------------------------------------------------- */
@@ -199,96 +194,131 @@ static const char *errno_status(int err)
 	return "500 Internal Server Error";
 }
 
-/* Open what the target names, of which this is the `path`: OK, or why not. */
-static const char *open_target(struct connection *c, char *path, struct stat *st)
+/* Open the path or, of a directory, its index if there is one: as open_below(). */
+static int open_path(struct connection *c, char *path)
 {
-	size_t len;
+	size_t len = strlen(path);
+	int fd = -ENOENT;
 
-	if (!decode(path, c->target, c->target_len))
-		return "400 Bad Request";
-	len = strlen(path);
-	c->file = -ENOENT;
 	if (path[len - 1] == '/')
-		c->file = open_below(c->server->root, strcat(path, "index.html"));
-	if (c->file == -ENOENT) {
+		fd = open_below(c->server->root, strcat(path, "index.html"));
+	if (fd == -ENOENT) {
 		path[len] = '\0';
-		c->file = open_below(c->server->root, path);
+		fd = open_below(c->server->root, path);
 	}
-	if (c->file < 0 || fstat(c->file, st) < 0)
-		return errno_status(-c->file);
-	if (S_ISDIR(st->st_mode) && path[len - 1] != '/')
-		return MOVED;
-	return S_ISDIR(st->st_mode) || S_ISREG(st->st_mode) ? OK : "403 Forbidden";
+	return fd;
 }
 
-static void reply_file(struct connection *c, const char *path, const struct stat *st)
+/* Takes the descriptor: the producer closes it when the last byte has gone. */
+static int reply_file(struct connection *c, int fd, const char *path, const struct stat *st)
 {
+	struct async_chat_producer *file;
 	char more[64] = "";
 	struct tm tm;
+	int err;
 
 	if (gmtime_r(&st->st_mtime, &tm) != NULL)
 		strftime(more, sizeof more, "Last-Modified: %a, %d %b %Y %T GMT\r\n", &tm);
-	start_reply(c, OK, content_type(path), st->st_size, more);
-	c->left = c->head ? 0 : st->st_size;
+	err = reply_head(c, OK, content_type(path), st->st_size, more);
+	file = err < 0 || c->head ? NULL : async_chat_file_producer_new(fd, 0, st->st_size);
+	if (file != NULL)
+		return async_chat_push_with_producer(&c->chat, file);
+	close(fd);
+	return err < 0 || c->head ? err : -ENOMEM;
 }
 
-/* Plain names, as many as fit. */
-static void reply_listing(struct connection *c)
+/* Plain names.  Takes the descriptor. */
+static int reply_listing(struct connection *c, int fd)
 {
 	static const char plain[] = "-_.~0123456789"
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	char body[PIECE / 2] = "<!DOCTYPE html>\n<title>Files</title>\n<ul>\n";
-	size_t n = strlen(body);
-	DIR *dir = fdopendir(c->file);
+	DIR *dir = fdopendir(fd);
 	struct dirent *entry;
+	char *body = NULL;
+	size_t length;
+	FILE *stream;
+	int err = -ENOMEM;
 
 	if (dir == NULL) {
-		reply_status(c, errno_status(errno), "");
-		return;
+		close(fd);
+		return err;
 	}
-	while (n < sizeof body - 600 && (entry = readdir(dir)) != NULL) {
-		const char *name = entry->d_name;
+	stream = open_memstream(&body, &length);
+	if (stream != NULL) {
+		fprintf(stream, "<!DOCTYPE html>\n<title>Files</title>\n<ul>\n");
+		while ((entry = readdir(dir)) != NULL) {
+			const char *name = entry->d_name;
 
-		if (name[0] != '.' && name[strspn(name, plain)] == '\0')
-			n += snprintf(body + n, sizeof body - n,
-				      "<li><a href=\"%s\">%s</a>\n", name, name);
+			if (name[0] != '.' && name[strspn(name, plain)] == '\0')
+				fprintf(stream, "<li><a href=\"%s\">%s</a>\n", name, name);
+		}
+		if (fclose(stream) == 0)
+			err = reply_text(c, OK, HTML, body, length, "");
 	}
 	closedir(dir);
-	c->file = -1;
-	reply_text(c, OK, HTML, body, "");
+	free(body);
+	return err;
 }
 
 /* "name" is a directory: relative links in it are only right below "name/". */
-static void reply_moved(struct connection *c)
+static int reply_moved(struct connection *c)
 {
 	size_t slashes = strspn(c->target, "/");	/* "//name/" would be a host */
 	char more[REQUEST_MAX + 32];
 
 	snprintf(more, sizeof more, "Location: /%.*s/\r\n",
 		 c->target_len - (int)slashes, c->target + slashes);
-	reply_status(c, MOVED, more);
+	return reply_status(c, MOVED, more);
 }
 
-static void reply_target(struct connection *c)
+static int reply_target(struct connection *c)
 {
 	char path[REQUEST_MAX + sizeof "index.html"];
-	struct stat st;
-	const char *status = open_target(c, path, &st);
+	struct stat st = { 0 };
+	int fd;
 
-	if (status == MOVED)
-		reply_moved(c);
-	else if (status != OK)
-		reply_status(c, status, "");
-	else if (S_ISDIR(st.st_mode))
-		reply_listing(c);
-	else
-		reply_file(c, path, &st);
+	if (!decode(path, c->target, c->target_len))
+		return reply_status(c, BAD, "");
+	fd = open_path(c, path);
+	if (fd < 0)
+		return reply_status(c, errno_status(-fd), "");
+	fstat(fd, &st);
+	if (S_ISREG(st.st_mode))
+		return reply_file(c, fd, path, &st);
+	if (S_ISDIR(st.st_mode) && path[strlen(path) - 1] == '/')
+		return reply_listing(c, fd);
+	close(fd);
+	return S_ISDIR(st.st_mode) ? reply_moved(c) : reply_status(c, "403 Forbidden", "");
 }
 
 /* --- the request --------------------------------------------------------------- */
 
+/*
+ * The one reply of a connection: what the target names, or that something is wrong.
+ * Afterwards our side is shut down and the peer's read to its end: closing with input unread
+ * would make the kernel reset the connection, and the peer might lose the reply.
+ */
+static int answer(struct connection *c, const char *status)
+{
+	struct asyncore_dispatcher *self = &c->chat.dispatcher;
+	const char *begun = async_chat_get_data(&c->chat, NULL);
+	int err;
+
+	if (c->request[0] == '\0' && begun != NULL)
+		strcpy(c->request, begun);	/* for the log */
+	c->answered = true;
+	c->received = 0;
+	async_chat_set_terminator_none(&c->chat);
+	if (status == OK)
+		err = reply_target(c);
+	else
+		err = reply_status(c, status,
+				   status == NOT_ALLOWED ? "Allow: GET, HEAD\r\n" : "");
+	return ASYNCORE_RAISE(self, err < 0 ? err : asyncore_shutdown_when_done(self));
+}
+
 /* "METHOD TARGET HTTP/1.x": OK, or why not. */
-static const char *parse_request(struct connection *c, const char *line)
+static const char *parse_request(struct connection *c)
 {
 	static const char *const others[] = {
 		"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"
@@ -296,10 +326,10 @@ static const char *parse_request(struct connection *c, const char *line)
 	char method[16], major, minor, junk;
 	int start = 0, end = 0;
 
-	if (sscanf(line, "%15[A-Z] %n%*[!-~]%n HTTP/%c.%c%c",
+	if (sscanf(c->request, "%15[A-Z] %n%*[!-~]%n HTTP/%c.%c%c",
 		   method, &start, &end, &major, &minor, &junk) != 3 ||
 	    !isdigit((unsigned char)major) || !isdigit((unsigned char)minor))
-		return "400 Bad Request";
+		return BAD;
 	if (major != '1')
 		return "505 HTTP Version Not Supported";
 	c->head = strcmp(method, "HEAD") == 0;
@@ -308,179 +338,108 @@ static const char *parse_request(struct connection *c, const char *line)
 			return NOT_ALLOWED;
 	if (!c->head && strcmp(method, "GET") != 0)
 		return "501 Not Implemented";
-	c->target = line + start;
-	c->target_len = strcspn(c->target, " ?#");
-	return c->target[0] == '/' ? OK : "400 Bad Request";
+	c->target = c->request + start;
+	c->target_len = (int)strcspn(c->target, " ?#");
+	return c->target[0] == '/' ? OK : BAD;
 }
 
-/* Take the lines that are complete: NULL to read on, OK at the end of the headers, or what
- * is wrong. */
-static const char *take_lines(struct connection *c)
+/* A line has come: the request, a header, of which none matters, or the end of them. */
+static int connection_found_line(struct async_chat *chat)
 {
+	struct connection *c = (struct connection *)chat;
 	const char *status;
-	char *end;
+	size_t len;
+	char *line = async_chat_get_data(chat, &len);
 
-	while ((end = memchr(c->in + c->line, '\n', c->in_len - c->line)) != NULL) {
-		char *line = c->in + c->line;
-
-		c->line = end + 1 - c->in;
-		if (end > line && end[-1] == '\r')
-			end--;
-		*end = '\0';
-		if (strlen(line) != (size_t)(end - line))
-			return "400 Bad Request";
-		if (line == c->in && (status = parse_request(c, line)) != OK)
-			return status;
-		if (line == end)
-			return OK;
+	if (line == NULL)
+		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	if (c->answered)	/* connection_collect() found it too long */
+		return 0;
+	if (len > 0 && line[len - 1] == '\r')
+		line[--len] = '\0';
+	if (c->target == NULL) {
+		strcpy(c->request, line);	/* as `received` says, it fits */
+		status = strlen(line) == len ? parse_request(c) : BAD;
+		return status == OK ? 0 : answer(c, status);
 	}
-	if (c->line == 0 && !isupper((unsigned char)c->in[0]))
-		return "400 Bad Request";
-	if (c->in_len < REQUEST_MAX)
-		return NULL;
-	return c->line == 0 ? "414 URI Too Long" : "431 Request Header Fields Too Large";
+	if (strlen(line) != len)
+		return answer(c, BAD);
+	return len == 0 ? answer(c, OK) : 0;
+}
+
+static int connection_collect(struct async_chat *chat, const void *data, size_t len)
+{
+	struct connection *c = (struct connection *)chat;
+
+	c->received += len;
+	if (c->answered)
+		return c->received <= DRAIN_MAX ? 0 : asyncore_handle_close(&chat->dispatcher);
+	if (c->received > REQUEST_MAX)
+		return answer(c, c->target == NULL ? "414 URI Too Long"
+						   : "431 Request Header Fields Too Large");
+	return async_chat_collect_default(chat, data, len);
 }
 
 /* --- connection ---------------------------------------------------------------- */
 
-static int connection_readable(struct asyncore_dispatcher *self)
-{
-	return ((struct connection *)self)->state != WRITING;
-}
-
-static int connection_writable(struct asyncore_dispatcher *self)
-{
-	return ((struct connection *)self)->state == WRITING;
-}
-
-static int connection_read(struct asyncore_dispatcher *self)
+static int connection_timeout(struct asyncore_dispatcher *self)
 {
 	struct connection *c = (struct connection *)self;
-	size_t used = c->state == READING ? c->in_len : 0;
-	int n = asyncore_recv(self, c->in + used, REQUEST_MAX - used);
-	const char *status;
 
-	if (n <= 0)
-		return n;
-	if (c->state == DRAINING) {
-		c->left -= n;
-		return c->left > 0 ? 0 : asyncore_handle_close(self);
-	}
-	c->in_len += n;
-	status = take_lines(c);
-	if (status == OK)
-		reply_target(c);
-	else if (status != NULL)
-		reply_status(c, status, status == NOT_ALLOWED ? "Allow: GET, HEAD\r\n" : "");
-	return 0;
+	if (c->answered || c->received == 0)
+		return asyncore_handle_close(self);
+	return answer(c, "408 Request Timeout");
 }
 
-/* Fill up the piece from the file. */
-static int next_piece(struct connection *c)
-{
-	size_t room = sizeof c->out - c->out_len;
-	ssize_t n;
-
-	if (c->left == 0 || room == 0)
-		return 0;
-	n = read(c->file, c->out + c->out_len, c->left < (off_t)room ? (size_t)c->left : room);
-	if (n < 0)
-		return ASYNCORE_RAISE(&c->dispatcher, -errno);
-	if (n == 0)
-		return ASYNCORE_RAISEF(&c->dispatcher, -EIO, "the file became shorter");
-	c->out_len += n;
-	c->left -= n;
-	return 0;
-}
-
-/* After the reply the connection is half closed and read to its end.  Closing it with
- * input unread would make the kernel reset it, and the peer might lose the reply. */
-static int connection_write(struct asyncore_dispatcher *self)
-{
-	struct connection *c = (struct connection *)self;
-	int n = next_piece(c);
-
-	if (n < 0)
-		return ASYNCORE_RAISE(self, n);
-	n = asyncore_send(self, c->out + c->out_sent, c->out_len - c->out_sent);
-	if (n < 0)
-		return ASYNCORE_RAISE(self, n);
-	c->out_sent += n;
-	if (c->out_sent < c->out_len)
-		return 0;
-	c->out_sent = c->out_len = 0;
-	if (c->left == 0) {
-		shutdown(asyncore_socket(self), SHUT_WR);
-		c->state = DRAINING;
-		c->left = DRAIN_MAX;
-	}
-	return 0;
-}
-
-/* Every connection ends here: at the end of its input, or for an error. */
+/* Every connection ends here: at the end of its input, by its timeout, or for an error. */
 static int connection_close(struct asyncore_dispatcher *self)
 {
 	struct connection *c = (struct connection *)self;
 	int err = asyncore_close(self);
 
-	if (c->state != READING && c->server->requests > 0 && --c->server->requests == 0)
+	if (c->answered && c->server->requests > 0 && --c->server->requests == 0)
 		return ASYNCORE_EXIT_NOW;
 	return err;
 }
 
-static void connection_dispose(struct asyncore_dispatcher *self)
-{
-	struct connection *c = (struct connection *)self;
-
-	if (c->file >= 0)
-		close(c->file);
-}
-
-static void connection_dealloc(struct asyncore_dispatcher *self)
-{
-	free(self);
-}
-
-static const struct asyncore_dispatcher_type connection_type = {
-	.base = &asyncore_dispatcher_type,
-	.name = "connection",
-	.flags = ASYNCORE_PREDICATES_STABLE,	/* `state` changes in our own handlers only */
-	.readable = connection_readable,
-	.writable = connection_writable,
-	.handle_read = connection_read,
-	.handle_write = connection_write,
-	.handle_close = connection_close,
-	.dispose = connection_dispose,
-	.dealloc = connection_dealloc,
+static const struct async_chat_type connection_type = {
+	.dispatcher = {
+		.base = &async_chat_type.dispatcher,
+		.name = "connection",
+		.flags = ASYNCORE_HALF_CLOSE,
+		.handle_close = connection_close,
+		.handle_timeout = connection_timeout,
+		.dealloc = asyncore_dealloc_free,
+		.ac_out_buffer_size = 65536,
+	},
+	.collect_incoming_data = connection_collect,
+	.found_terminator = connection_found_line,
 };
-
-static int connection_new(struct server *server, int fd)
-{
-	struct connection *c = calloc(1, sizeof *c);
-	int err;
-
-	if (c == NULL)
-		return -ENOMEM;
-	c->server = server;
-	c->file = -1;
-	err = asyncore_dispatcher_init(&c->dispatcher, &connection_type, fd,
-				       asyncore_map(&server->dispatcher));
-	if (err < 0)
-		free(c);
-	return err;
-}
 
 /* --- server -------------------------------------------------------------------- */
 
 static int server_accepted(struct asyncore_dispatcher *self, int fd,
 			   const struct sockaddr *addr, socklen_t addrlen)
 {
-	int err = connection_new((struct server *)self, fd);
+	struct server *server = (struct server *)self;
+	struct connection *c = calloc(1, sizeof *c);
+	int err = -ENOMEM;
 
-	(void)addr;
-	(void)addrlen;
-	if (err < 0)
+	(void)addr, (void)addrlen;
+	if (c != NULL)
+		err = async_chat_init(&c->chat, &connection_type, fd, asyncore_map(self));
+	if (err < 0) {
+		free(c);
 		close(fd);
+		return ASYNCORE_RAISE(self, err);
+	}
+	/* From here on the map owns it. */
+	c->server = server;
+	err = async_chat_set_terminator(&c->chat, "\n", 1);
+	if (err == 0)
+		err = asyncore_set_idle_timeout(&c->chat.dispatcher, server->patience);
+	if (err < 0)
+		asyncore_close(&c->chat.dispatcher);
 	return ASYNCORE_RAISE(self, err);
 }
 
@@ -501,112 +460,84 @@ static const struct asyncore_dispatcher_type server_type = {
 	.handle_error = server_error,
 };
 
-static int server_init(struct server *server, int port)
+static int server_init(struct server *server, const char *root, int port)
 {
 	struct asyncore_dispatcher *self = &server->dispatcher;
-	int err = asyncore_dispatcher_init(self, &server_type, -1, NULL);
+	struct sockaddr_in addr = { 0 };
+	socklen_t addrlen = sizeof addr;
+	int err;
 
-	if (err == 0)
-		err = asyncore_create_socket(self, AF_INET, SOCK_STREAM);
-	if (err == 0)
-		err = asyncore_set_reuse_addr(self);
-	if (err == 0)
-		err = asyncore_bind(self, "127.0.0.1", port);
-	if (err == 0)
-		err = asyncore_listen(self, 128);
-	return err;
-}
-
-/* --- stopper ------------------------------------------------------------------- */
-
-static int signal_pipe[2];
-
-static void on_signal(int number)
-{
-	int saved = errno;
-	ssize_t n = write(signal_pipe[1], "", 1);
-
-	(void)number;
-	(void)n;
-	errno = saved;
-}
-
-static int stopper_read(struct asyncore_dispatcher *self)
-{
-	(void)self;
-	return ASYNCORE_EXIT_NOW;
-}
-
-static int stopper_writable(struct asyncore_dispatcher *self)
-{
-	(void)self;
+	if ((err = asyncore_dispatcher_init(self, &server_type, -1, NULL)) < 0 ||
+	    (err = asyncore_create_socket(self, AF_INET, SOCK_STREAM)) < 0 ||
+	    (err = asyncore_set_reuse_addr(self)) < 0 ||
+	    (err = asyncore_bind(self, "127.0.0.1", port)) < 0 ||
+	    (err = asyncore_listen(self, 128)) < 0)
+		return err;
+	getsockname(asyncore_socket(self), (struct sockaddr *)&addr, &addrlen);
+	printf("serving %s at http://127.0.0.1:%d/\n", root, ntohs(addr.sin_port));
+	fflush(stdout);
 	return 0;
-}
-
-static const struct asyncore_dispatcher_type stopper_type = {
-	.base = &asyncore_file_dispatcher_type,
-	.name = "stopper",
-	.flags = ASYNCORE_PREDICATES_STABLE,
-	.writable = stopper_writable,
-	.handle_read = stopper_read,
-};
-
-static int stopper_init(struct asyncore_file_dispatcher *stopper)
-{
-	/* A second signal kills, as if we were not there. */
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
-
-	if (sigaction(SIGTERM, &action, NULL) < 0 || sigaction(SIGINT, &action, NULL) < 0)
-		return -errno;
-	return asyncore_file_dispatcher_init(stopper, &stopper_type, signal_pipe[0], NULL);
 }
 
 /* --- main ---------------------------------------------------------------------- */
 
-static void print_address(const struct server *server, const char *root)
-{
-	struct sockaddr_in addr = { 0 };
-	socklen_t addrlen = sizeof addr;
+static struct asyncore_trigger *stop;
 
-	getsockname(asyncore_socket(&server->dispatcher), (struct sockaddr *)&addr, &addrlen);
-	printf("serving %s at http://127.0.0.1:%d/\n", root, ntohs(addr.sin_port));
-	fflush(stdout);
+static void on_signal(int number)
+{
+	(void)number;
+	asyncore_trigger_pull(stop);
+}
+
+/* Called by the loop after the trigger was pulled. */
+static int leave_loop(struct asyncore_map *map, void *arg)
+{
+	(void)map, (void)arg;
+	return ASYNCORE_EXIT_NOW;
 }
 
 static int run(struct server *server, const char *root, int port)
 {
-	struct asyncore_file_dispatcher stopper;
-	int err = stopper_init(&stopper);
+	/* A second signal kills, as if we were not there. */
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
+	int err;
 
+	stop = asyncore_trigger_new(NULL, leave_loop, NULL, NULL);
+	if (stop == NULL)
+		return -errno;
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	err = server_init(server, root, port);
 	if (err == 0)
-		err = server_init(server, port);
-	if (err == 0) {
-		print_address(server, root);
 		err = asyncore_loop(ASYNCORE_TIMEOUT, false, NULL, -1);
-	}
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	asyncore_trigger_free(stop);	/* nobody pulls it any more */
 	asyncore_map_free(NULL);	/* closes every channel that is left */
 	return err == ASYNCORE_EXIT_NOW ? 0 : err;
 }
 
 int main(int argc, char **argv)
 {
-	struct server server = { .requests = 0 };
+	struct server server = { .patience = 30.0 };
 	int option, port = 8080, err;
 
-	while ((option = getopt(argc, argv, "p:n:")) != -1) {
+	while ((option = getopt(argc, argv, "p:n:t:")) != -1) {
 		if (option == 'p')
 			port = atoi(optarg);
 		else if (option == 'n')
 			server.requests = atol(optarg);
+		else if (option == 't')
+			server.patience = atof(optarg);
 		else
 			optind = argc + 1;
 	}
 	if (optind != argc - 1) {
-		fprintf(stderr, "usage: http_server [-p port] [-n requests] root\n");
+		fprintf(stderr, "usage: http_server [-p port] [-n requests] [-t seconds] root\n");
 		return EXIT_FAILURE;
 	}
 	server.root = open(argv[optind], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (server.root < 0 || pipe(signal_pipe) < 0) {
+	if (server.root < 0) {
 		perror(argv[optind]);
 		return EXIT_FAILURE;
 	}
@@ -614,7 +545,5 @@ int main(int argc, char **argv)
 	if (err < 0)
 		fprintf(stderr, "http_server: %s\n", strerror(-err));
 	close(server.root);
-	close(signal_pipe[0]);
-	close(signal_pipe[1]);
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -71,7 +71,8 @@ struct async_chat_type {
 	 * it.  `data` is valid during the call.  May do anything, but the channel's own
 	 * further input waits until it returns.  Negative: it raised; if handle_error() does
 	 * not close the channel, the piece comes again, and more with it, at the next read,
-	 * unless async_chat_discard_buffers() drops it.
+	 * unless async_chat_discard_buffers() drops it.  A found_terminator() that belongs to
+	 * the piece still follows when the terminator is changed here.
 	 */
 	int (*collect_incoming_data)(struct async_chat *self, const void *data, size_t len);
 	/* The terminator has come (and was taken away), or the count is complete. */

@@ -108,7 +108,8 @@ struct asyncore_dispatcher {
  * before Python 2.6. */
 #define ASYNCORE_CONNECT_EXPT       0x0010u
 /* The end of the peer's data calls handle_eof() instead of handle_close(): output that
- * waits is not lost. */
+ * waits is not lost.  A channel that stays open with nothing to send is watched for nothing
+ * then: give it an idle timeout. */
 #define ASYNCORE_HALF_CLOSE         0x0020u
 
 /*
@@ -217,7 +218,8 @@ ASYNCORE_API struct asyncore_map *asyncore_socket_map(void);
  * its handle_error(), ASYNCORE_EXIT_NOW and what else leaves a loop is event_base_loopbreak()
  * (see asyncore_map_set_exit_cb() in asyncore_event.h, where the rest is that a libevent
  * program may want), and a pass out of a handler is -EBUSY.
- * NULL with errno: ENOMEM, EMFILE, ...; ENOTSUP for a base with libevent's epoll
+ * NULL with errno (not to be taken for a map: NULL is the default map everywhere else):
+ * ENOMEM, EMFILE, ...; ENOTSUP for a base with libevent's epoll
  * changelist, which loses events of duplicated descriptors.  [{}]
  */
 ASYNCORE_API struct asyncore_map *asyncore_map_new(struct event_base *base);
@@ -263,7 +265,7 @@ ASYNCORE_API struct event_base *asyncore_map_base(struct asyncore_map *map);
  * timeout: seconds that one pass waits at most for an event; 0 does not wait, negative
  * waits for ever.  use_poll: the order and the rules of asyncore_poll2().
  * Returns 0; ASYNCORE_EXIT_NOW; or what a predicate or a handle_error() raised.
- * May be called from a handler (a nested loop).
+ * May be called from a handler (a nested loop).  event_base_loopbreak() does not end it.
  * Errors: -EINVAL for a timeout that is not a number, -EBUSY when called by a callback
  * of the application's own base while that runs (where libevent warns on standard
  * error).  [asyncore.loop]
@@ -489,9 +491,10 @@ ASYNCORE_API int asyncore_recv(struct asyncore_dispatcher *d, void *buffer, size
 /*
  * Shut the writing side of the socket down (the peer sees the end of the data) as soon as
  * the channel's own output, that of dispatcher_with_send or async_chat, has been sent; at
- * once if none waits.  What is queued until then goes out before it, what comes later finds
- * a closed connection.  The channel goes on receiving.
- * Errors: -ENOTSOCK for a file; -ENOTCONN; what shutdown(2) says, if it is done at once.
+ * once if none waits.  What is queued before the queue is empty still goes out before it, what
+ * comes later finds a closed connection.  The channel goes on receiving.
+ * Errors: -ENOTSOCK for a file; if nothing waits -ENOTCONN without a connection, and what
+ * shutdown(2) says.
  * [socket.shutdown]
  */
 ASYNCORE_API int asyncore_shutdown_when_done(struct asyncore_dispatcher *d);
@@ -521,7 +524,8 @@ ASYNCORE_API bool asyncore_closing(const struct asyncore_dispatcher *d);
 ASYNCORE_API bool asyncore_debug(const struct asyncore_dispatcher *d);
 
 /* Has the peer sent all of its data?  Only with ASYNCORE_HALF_CLOSE; recv() returns 0 then
- * and calls nothing any more, and the channel is not watched for reading. */
+ * and calls nothing any more, and the channel is not watched for reading, until it has
+ * another descriptor. */
 ASYNCORE_API bool asyncore_at_eof(const struct asyncore_dispatcher *d);
 
 /* Set by hand what the library sets otherwise: accepting for a descriptor that listens

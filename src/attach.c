@@ -61,6 +61,8 @@ int asyncore_map_set_empty_cb(struct asyncore_map *map,
 	map = map_or_default(map);
 	if (map == NULL)
 		return -ENOMEM;
+	if (map->size == 0)
+		map->filled = false;
 	map->empty = empty;
 	map->empty_arg = arg;
 	return 0;

@@ -31,7 +31,7 @@ struct asyncore_trigger {
 	struct posted node;
 	struct asyncore_poster *poster;
 	atomic_bool pulled;		/* the node is on the stack, or taken off to be run */
-	bool running;
+	unsigned running;		/* its calls, nested ones too */
 	bool freed;			/* while it was pulled, or running */
 };
 
@@ -181,38 +181,37 @@ struct asyncore_poster *asyncore_poster_new(struct asyncore_map *map)
 		errno = ESHUTDOWN;
 		return NULL;
 	}
-	if (map->calls.poster == NULL) {
-		p = poster_new();
-		if (p == NULL)
-			return NULL;
-		r = poller_watch_calls(map, p->fd);
-		if (r < 0) {
+	p = map->calls.poster;
+	if (p == NULL && (p = poster_new()) == NULL)
+		return NULL;
+	r = poller_watch_calls(map, p->fd);
+	if (r < 0) {
+		if (map->calls.poster == NULL) {
+			poller_unwatch_calls(map);
 			unref(p);
-			errno = -r;
-			return NULL;
 		}
-		map->calls.poster = p;
+		errno = -r;
+		return NULL;
 	}
-	asyncore_poster_ref(map->calls.poster);
-	poller_serve_soon(map);
-	return map->calls.poster;
+	map->calls.poster = p;
+	return asyncore_poster_ref(p);
 }
 
 struct asyncore_trigger *asyncore_trigger_new(struct asyncore_map *map, asyncore_call_fn call,
 					      asyncore_release_fn release, void *arg)
 {
-	struct asyncore_trigger *trigger;
+	struct asyncore_trigger *trigger = calloc(1, sizeof *trigger);
 
-	if (call == NULL) {
-		errno = EINVAL;
-		return NULL;
-	}
-	trigger = calloc(1, sizeof *trigger);
-	if (trigger == NULL)
-		return NULL;
-	trigger->poster = asyncore_poster_new(map);
-	if (trigger->poster == NULL) {
+	errno = call == NULL ? EINVAL : ENOMEM;
+	if (trigger != NULL && call != NULL)
+		trigger->poster = asyncore_poster_new(map);
+	if (trigger == NULL || trigger->poster == NULL) {
+		const int error = errno;
+
 		free(trigger);
+		if (release != NULL)
+			release(arg);
+		errno = error;
 		return NULL;
 	}
 	atomic_init(&trigger->pulled, false);
@@ -240,7 +239,7 @@ void asyncore_trigger_free(struct asyncore_trigger *trigger)
 	if (trigger == NULL)
 		return;
 	asyncore_poster_unref(trigger->poster);
-	if (trigger->running)
+	if (trigger->running > 0)
 		trigger->freed = true;
 	else
 		release_trigger(trigger);
@@ -276,16 +275,17 @@ static int run_trigger(struct asyncore_map *map, struct asyncore_trigger *trigge
 {
 	int r;
 
-	/* From here on another pull is another call. */
-	atomic_store(&trigger->pulled, false);
+	/* From here on another pull is another call.  An exchange, because what was written
+	 * before a pull that came to nothing has to be seen, too. */
+	atomic_exchange(&trigger->pulled, false);
 	if (trigger->freed) {
-		free(trigger);
+		if (trigger->running == 0)
+			free(trigger);
 		return 0;
 	}
-	trigger->running = true;
+	trigger->running++;
 	r = loop_call_map(map, trigger->node.call, trigger->node.arg, "trigger");
-	trigger->running = false;
-	if (trigger->freed)
+	if (--trigger->running == 0 && trigger->freed)
 		release_trigger(trigger);
 	return r;
 }
@@ -351,9 +351,10 @@ void calls_end(struct asyncore_map *map)
 	if (p == NULL)
 		return;
 	poller_unwatch_calls(map);
+	/* First of all: a release may post, too. */
+	node = atomic_exchange_explicit(&p->stack, &closed, memory_order_acquire);
 	while (calls->first != NULL)
 		drop(first_posted(calls));
-	node = atomic_exchange_explicit(&p->stack, &closed, memory_order_acquire);
 	for (node = reversed(node); node != NULL; node = next) {
 		next = node->next;
 		drop(node);

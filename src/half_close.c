@@ -40,8 +40,16 @@ int asyncore_dispatcher_handle_eof(struct asyncore_dispatcher *d)
 	return 0;
 }
 
+/* (Linux would take the shutdown of a connect that is under way for its end.) */
 static int shut_down(struct asyncore_channel *c)
 {
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof peer;
+
+	if (channel_has(c, CHANNEL_CONNECTING) && !channel_has(c, CHANNEL_CONNECTED))
+		return -ENOTCONN;
+	if (getpeername(c->fd, (struct sockaddr *)&peer, &len) < 0)
+		return -errno;
 	return shutdown(c->fd, SHUT_WR) < 0 ? ASYNCORE_RAISE(c->dispatcher, -errno) : 0;
 }
 

@@ -64,9 +64,9 @@ static COLD int settle(struct asyncore_map *map, struct asyncore_channel *c, int
  * Call one handler; if it raises, tell the channel.  Returns what leaves the loop, or 0.
  * The channel is held, because a handler may move it to another map and run that.
  */
-static inline int call_handler(struct asyncore_map *map, struct asyncore_channel *c,
-			       handler *method, const char *name, bool use_poll,
-			       struct outcome *outcome)
+static inline int call_method(struct asyncore_map *map, struct asyncore_channel *c,
+			      handler *method, const char *name, bool use_poll,
+			      struct outcome *outcome, bool is_event)
 {
 	struct asyncore_channel *outer = map->current;
 	int r;
@@ -84,7 +84,7 @@ static inline int call_handler(struct asyncore_map *map, struct asyncore_channel
 	map->current = outer;
 	if (channel_has(c, CHANNEL_ASK_AFTER | CHANNEL_GONE | CHANNEL_IDLE)) {
 		channel_ran(c);
-		if (channel_has(c, CHANNEL_IDLE))
+		if (is_event && channel_has(c, CHANNEL_IDLE))
 			timer_channel_active(c);
 		channel_release(c);
 	} else {
@@ -93,12 +93,19 @@ static inline int call_handler(struct asyncore_map *map, struct asyncore_channel
 	return r;
 }
 
+static inline int call_handler(struct asyncore_map *map, struct asyncore_channel *c,
+			       handler *method, const char *name, bool use_poll,
+			       struct outcome *outcome)
+{
+	return call_method(map, c, method, name, use_poll, outcome, true);
+}
+
 COLD int loop_call(struct asyncore_map *map, struct asyncore_channel *c, handler *method,
 		   const char *name)
 {
 	struct outcome unused;
 
-	return call_handler(map, c, method, name, false, &unused);
+	return call_method(map, c, method, name, false, &unused, false);
 }
 
 COLD int loop_call_map(struct asyncore_map *map, asyncore_call_fn call, void *arg,
@@ -470,7 +477,8 @@ int loop_serve(struct asyncore_map *map)
 	r = end_pass(map, r);
 	map->poller.timer_fired = false;
 	poller_settle(map);
-	if (has_work(map))
+	/* Those behind a predicate that raised were not asked. */
+	if (has_work(map) || (r < 0 && map->nasked > 0))
 		poller_serve_within(map, 0);
 	else if (map->size > 0 && map->nasked > 0 && map->refresh > 0)
 		poller_serve_within(map, map->refresh);

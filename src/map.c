@@ -132,6 +132,8 @@ static int reserve_for(struct asyncore_map *map, const struct asyncore_channel *
 	if (channel_has(c, CHANNEL_ALWAYS_READY) &&
 	    map_reserve(&map->always, &map->always_size, map->nalways + 1) < 0)
 		return -ENOMEM;
+	if (c->map != map && channel_has(c, CHANNEL_IDLE) && timers_reserve(&map->timers) < 0)
+		return -ENOMEM;
 	return 0;
 }
 
@@ -204,9 +206,9 @@ int map_add(struct asyncore_map *map, struct asyncore_channel *c)
 		map->norphans--;	/* it is there as an orphan; now it is none */
 	else
 		map_put_on_agenda(c);
-	/* Last, because their releases may do anything. */
-	if (old != map && c->timers != NULL)
-		channel_end_timers(c, old);
+	/* Last, because releases may do anything. */
+	if (c->timers != NULL)
+		channel_came(c, old);
 	return 0;
 }
 
@@ -239,6 +241,8 @@ void map_remove(struct asyncore_channel *c)
 	}
 	if (channel_has(c, CHANNEL_ON_AGENDA))
 		map->norphans++;
+	if (channel_has(c, CHANNEL_IDLE))
+		channel_left(c);
 	/* After the last one nothing of ours may keep the application's base running. */
 	if (map->size == 0 && map->depth == 0)
 		poller_serve_soon(map);

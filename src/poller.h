@@ -80,7 +80,7 @@ int poller_wait(struct asyncore_map *map, int64_t timeout);
  * nothing that would keep it from ending. */
 void poller_settle(struct asyncore_map *map);
 
-/* Calls are posted through this descriptor.  0 or a negative errno. */
+/* Calls are posted through this descriptor, from now on (again).  0 or a negative errno. */
 int poller_watch_calls(struct asyncore_map *map, int fd);
 void poller_unwatch_calls(struct asyncore_map *map);
 

@@ -57,6 +57,8 @@ static void on_serve(evutil_socket_t fd, short what, void *arg)
 {
 	struct asyncore_map *map = arg;
 	struct poller *p = &map->poller;
+	struct event_base *base = p->base;
+	bool leave;
 	int r;
 
 	(void)fd, (void)what;
@@ -67,12 +69,12 @@ static void on_serve(evutil_socket_t fd, short what, void *arg)
 	p->serving = true;
 	map->users++;
 	r = loop_serve(map);
-	if (loop_tell_empty(map) && r < 0) {
-		if (map->left != NULL)
-			map->left(map, r, map->left_arg);
-		else
-			event_base_loopbreak(p->base);
-	}
+	leave = r < 0 && map->left == NULL;
+	/* Either callback may free the map. */
+	if (loop_tell_empty(map) && r < 0 && map->left != NULL)
+		map->left(map, r, map->left_arg);
+	if (leave)
+		event_base_loopbreak(base);
 	p->serving = false;
 	map_unuse(map);
 }
@@ -226,12 +228,12 @@ int poller_watch_calls(struct asyncore_map *map, int fd)
 
 	if (r < 0)
 		return r;
-	p->calls = poller_event(p, fd, EV_READ | EV_PERSIST, on_calls, map);
-	if (p->calls == NULL || event_add(p->calls, NULL) < 0) {
-		free_event(&p->calls);
+	if (p->calls == NULL)
+		p->calls = poller_event(p, fd, EV_READ | EV_PERSIST, on_calls, map);
+	if (p->calls == NULL)
 		return -ENOMEM;
-	}
-	return 0;
+	return event_pending(p->calls, EV_READ, NULL) || event_add(p->calls, NULL) == 0
+	       ? 0 : -ENOMEM;
 }
 
 void poller_unwatch_calls(struct asyncore_map *map)

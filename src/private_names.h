@@ -21,6 +21,7 @@
 #define calls_renew asyncore__calls_renew
 #define calls_run asyncore__calls_run
 #define channel_addr asyncore__channel_addr
+#define channel_came asyncore__channel_came
 #define channel_dispose asyncore__channel_dispose
 #define channel_drained asyncore__channel_drained
 #define channel_end_of_file asyncore__channel_end_of_file
@@ -28,6 +29,7 @@
 #define channel_free asyncore__channel_free
 #define channel_gathered asyncore__channel_gathered
 #define channel_handle_close asyncore__channel_handle_close
+#define channel_left asyncore__channel_left
 #define channel_log_sending asyncore__channel_log_sending
 #define channel_new asyncore__channel_new
 #define channel_noted asyncore__channel_noted
@@ -114,9 +116,15 @@
 #define timer_clock asyncore__timer_clock
 #define timers_due asyncore__timers_due
 #define timers_end asyncore__timers_end
+#define timers_find asyncore__timers_find
 #define timers_free asyncore__timers_free
 #define timers_hold asyncore__timers_hold
+#define timers_number asyncore__timers_number
+#define timers_put asyncore__timers_put
+#define timers_reserve asyncore__timers_reserve
 #define timers_run asyncore__timers_run
+#define timers_take asyncore__timers_take
+#define timers_unnumber asyncore__timers_unnumber
 #define trace_adapt asyncore__trace_adapt
 #define trace_begin asyncore__trace_begin
 #define trace_end asyncore__trace_end

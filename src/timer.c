@@ -4,7 +4,7 @@
  * timer.c - timers (see timer.h).
  *
  * A timer is known to programs by a number, never by a pointer, so that a late cancel
- * cannot touch freed memory: the number holds the slot of a table and a generation.
+ * cannot touch freed memory.  Where they are kept: timer_heap.h.
  *
  * While its call runs a timer is out of the heap; afterwards it goes back (it repeats, or
  * was reset) or ends.  Room in the heap is made when a timer is, so that going back cannot
@@ -20,38 +20,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
-
-struct timer {
-	int64_t due;
-	uint64_t seq;			/* those due at once keep the order of setting */
-	int64_t period;			/* what it was given, in ns */
-	long long number;
-	size_t place;			/* in the heap + 1; 0: not there */
-	bool repeats;
-	bool running;
-	bool ended;			/* while it was running */
-
-	struct asyncore_map *map;
-	struct asyncore_channel *channel;	/* whose it is, or NULL */
-	struct timer *next, **link;	/* among those of the channel */
-	int64_t active;			/* an idle timeout: when something happened last */
-
-	union {
-		asyncore_call_fn map;
-		asyncore_channel_call_fn channel;
-	} call;				/* neither: an idle timeout */
-	asyncore_release_fn release;
-	void *arg;
-};
-
-struct timer_slot {
-	struct timer *timer;		/* NULL: free */
-	size_t next_free;
-};
-
-/* The bits of a number that are its slot; the rest is a generation that never comes again. */
-enum { SLOT_BITS = 23 };
-static const size_t MOST_TIMERS = (size_t)1 << SLOT_BITS;
 
 /* The longest time that is told from for ever: a hundred years, in seconds. */
 #define LONGEST 3e9
@@ -76,132 +44,18 @@ static int64_t to_ns(double seconds)
 	return whole < ns ? whole + 1 : whole;
 }
 
-/* --- the heap ------------------------------------------------------------------------ */
-
-static bool before(const struct timer *a, const struct timer *b)
-{
-	return a->due != b->due ? a->due < b->due : a->seq < b->seq;
-}
-
-static void put(struct timers *ts, struct timer *t, size_t i)
-{
-	ts->heap[i] = t;
-	t->place = i + 1;
-}
-
-static void sift_up(struct timers *ts, struct timer *t, size_t i)
-{
-	for (; i > 0 && before(t, ts->heap[(i - 1) / 2]); i = (i - 1) / 2)
-		put(ts, ts->heap[(i - 1) / 2], i);
-	put(ts, t, i);
-}
-
-static void sift_down(struct timers *ts, struct timer *t, size_t i)
-{
-	size_t child;
-
-	for (; (child = 2 * i + 1) < ts->n; i = child) {
-		if (child + 1 < ts->n && before(ts->heap[child + 1], ts->heap[child]))
-			child++;
-		if (!before(ts->heap[child], t))
-			break;
-		put(ts, ts->heap[child], i);
-	}
-	put(ts, t, i);
-}
-
-static void heap_take(struct timers *ts, struct timer *t)
-{
-	size_t i = t->place - 1;
-	struct timer *last = ts->heap[--ts->n];
-
-	t->place = 0;
-	if (last == t)
-		return;
-	if (i > 0 && before(last, ts->heap[(i - 1) / 2]))
-		sift_up(ts, last, i);
-	else
-		sift_down(ts, last, i);
-}
-
 /* Start it, or start it anew. */
 static void start(struct timer *t, int64_t due)
 {
 	struct timers *ts = &t->map->timers;
 
 	if (t->place != 0)
-		heap_take(ts, t);
+		timers_take(ts, t);
 	t->due = due;
-	t->seq = ts->next_seq++;
-	sift_up(ts, t, ts->n++);
+	timers_put(ts, t);
 	/* The application's loop has to know. */
 	if (ts->heap[0] == t)
 		poller_serve_soon(t->map);
-}
-
-int64_t timers_due(const struct timers *ts)
-{
-	return ts->n > 0 ? ts->heap[0]->due : INT64_MAX;
-}
-
-/* --- numbers ------------------------------------------------------------------------- */
-
-/* Room for one more, in the table and in the heap. */
-static int reserve(struct timers *ts)
-{
-	size_t size = ts->size > 0 ? 2 * ts->size : 16;
-	struct timer_slot *slots;
-	struct timer **heap;
-
-	if (ts->total < ts->size)
-		return 0;
-	if (ts->size >= MOST_TIMERS)
-		return -ENOMEM;
-	heap = realloc(ts->heap, size * sizeof *heap);
-	if (heap == NULL)
-		return -ENOMEM;
-	ts->heap = heap;
-	slots = realloc(ts->slots, size * sizeof *slots);
-	if (slots == NULL)
-		return -ENOMEM;
-	ts->slots = slots;
-	ts->size = size;
-	return 0;
-}
-
-static void number(struct timers *ts, struct timer *t)
-{
-	size_t slot = ts->free_slot;
-
-	if (slot != 0)
-		ts->free_slot = ts->slots[--slot].next_free;
-	else
-		slot = ts->nslots++;
-	ts->slots[slot].timer = t;
-	t->number = (long long)(++ts->generation << SLOT_BITS | slot);
-	ts->total++;
-}
-
-static void unnumber(struct timers *ts, struct timer *t)
-{
-	size_t slot = (size_t)t->number & (MOST_TIMERS - 1);
-
-	ts->slots[slot].timer = NULL;
-	ts->slots[slot].next_free = ts->free_slot;
-	ts->free_slot = slot + 1;
-	ts->total--;
-}
-
-/* The timer of that number in the map; NULL if there is none (any more). */
-static struct timer *find(struct asyncore_map *map, long long timer)
-{
-	size_t slot = (size_t)timer & (MOST_TIMERS - 1);
-	struct timer *t;
-
-	if (timer <= 0 || slot >= map->timers.nslots)
-		return NULL;
-	t = map->timers.slots[slot].timer;
-	return t != NULL && t->number == timer ? t : NULL;
 }
 
 /* --- the timers of a channel --------------------------------------------------------- */
@@ -239,25 +93,29 @@ void timer_channel_active(struct asyncore_channel *c)
 	c->timers->active = timer_clock();
 }
 
+/* From now on. */
+static void start_idle(struct timer *t)
+{
+	t->active = timer_clock();
+	start(t, t->active + t->period);
+}
+
 /* --- making and ending --------------------------------------------------------------- */
 
-static struct timer *timer_new(struct asyncore_map *map, int64_t period, bool repeats,
-			       asyncore_release_fn release, void *arg)
+/* 0 or -ENOMEM. */
+static int timer_new(struct timer **timer, struct asyncore_map *map, int64_t period, bool repeats)
 {
-	struct timer *t;
+	struct timer *t = timers_reserve(&map->timers) == 0 ? calloc(1, sizeof *t) : NULL;
 
-	if (reserve(&map->timers) < 0)
-		return NULL;
-	t = calloc(1, sizeof *t);
 	if (t == NULL)
-		return NULL;
+		return -ENOMEM;
 	t->map = map;
+	t->made = map->timers.made++;
 	t->period = period;
 	t->repeats = repeats;
-	t->release = release;
-	t->arg = arg;
-	number(&map->timers, t);
-	return t;
+	timers_number(&map->timers, t);
+	*timer = t;
+	return 0;
 }
 
 /* Nothing points to it any more: the memory, and then, because that may do anything, the
@@ -284,11 +142,9 @@ static void end(struct timer *t)
 {
 	struct asyncore_map *map = t->map;
 
-	if (t->ended)
-		return;
 	if (t->place != 0)
-		heap_take(&map->timers, t);
-	unnumber(&map->timers, t);
+		timers_take(&map->timers, t);
+	timers_unnumber(&map->timers, t);
 	if (t->channel != NULL && t->channel->timers == t)
 		t->channel->flags &= ~CHANNEL_IDLE;
 	t->ended = true;
@@ -301,19 +157,25 @@ static void end(struct timer *t)
 
 void timers_end(struct asyncore_map *map)
 {
-	while (map->timers.n > 0)
-		end(map->timers.heap[0]);
+	struct timers *ts = &map->timers;
+	size_t i;
+
+	while (ts->n > 0)
+		end(ts->heap[0]);
+	/* Idle timeouts of channels that are out of the map. */
+	for (i = 0; i < ts->size; i++)
+		if (ts->table[i] != NULL)
+			end(ts->table[i]);
 }
 
 void channel_end_timers(struct asyncore_channel *c, struct asyncore_map *map)
 {
-	const uint64_t generation = map->timers.generation;
+	const uint64_t made = map->timers.made;
 	struct timer *t = c->timers;
 
 	/* A release may set another timer, which stays. */
 	while (t != NULL) {
-		if (t->map == map && !t->ended &&
-		    (uint64_t)t->number >> SLOT_BITS <= generation) {
+		if (t->map == map && !t->ended && t->made < made) {
 			end(t);
 			t = c->timers;
 		} else {
@@ -322,33 +184,54 @@ void channel_end_timers(struct asyncore_channel *c, struct asyncore_map *map)
 	}
 }
 
-void timers_free(struct timers *ts)
+void channel_came(struct asyncore_channel *c, struct asyncore_map *from)
 {
-	free(ts->heap);
-	free(ts->slots);
+	struct timer *t = c->timers;
+
+	if (has_idle(c)) {
+		timers_unnumber(&from->timers, t);
+		t->map = c->map;
+		t->made = t->map->timers.made++;
+		timers_number(&t->map->timers, t);
+		start_idle(t);
+	}
+	if (from != c->map)
+		channel_end_timers(c, from);
+}
+
+void channel_left(struct asyncore_channel *c)
+{
+	if (c->timers->place != 0)
+		timers_take(&c->timers->map->timers, c->timers);
 }
 
 /* --- running ------------------------------------------------------------------------- */
+
+static const char *name_of(const struct timer *t)
+{
+	return t->repeats ? "call_every" : "call_later";
+}
 
 /* The call of a channel's timer, in the shape of a handler. */
 static int call_on_channel(struct asyncore_dispatcher *d)
 {
 	const struct timer *t = d->channel->map->running;
+	struct traced_call traced;
 
-	return t->call.channel(d, t->arg);
+	trace_begin(&traced, t->map, d->channel);
+	return trace_end(&traced, name_of(t), t->call.channel(d, t->arg));
 }
 
 static int call(struct asyncore_map *map, struct timer *t)
 {
-	const char *name = t->repeats ? "call_every" : "call_later";
 	struct timer *outer = map->running;
 	int r;
 
 	map->running = t;
 	if (t->channel != NULL)
-		r = loop_call(map, t->channel, call_on_channel, name);
+		r = loop_call(map, t->channel, call_on_channel, name_of(t));
 	else
-		r = loop_call_map(map, t->call.map, t->arg, name);
+		r = loop_call_map(map, t->call.map, t->arg, name_of(t));
 	map->running = outer;
 	return r;
 }
@@ -365,15 +248,18 @@ static int run(struct asyncore_map *map, struct timer *t)
 {
 	int r;
 
-	heap_take(&map->timers, t);
+	timers_take(&map->timers, t);
 	t->running = true;
+	t->restarted = false;
 	r = call(map, t);
 	t->running = false;
 	if (t->ended)
 		finish(t);
-	else if (t->place == 0 && t->repeats)
+	else if (t->restarted)
+		start(t, t->due);
+	else if (t->repeats)
 		start(t, next_due(t));
-	else if (t->place == 0)
+	else
 		end(t);
 	return r;
 }
@@ -383,14 +269,12 @@ static int run(struct asyncore_map *map, struct timer *t)
 static int run_idle(struct asyncore_map *map, struct timer *t)
 {
 	struct asyncore_channel *c = t->channel;
-	const int64_t now = timer_clock();
-	const bool passed = t->active + t->period <= now;
 
-	if (passed)
-		t->active = now;
-	start(t, t->active + t->period);
-	if (!passed || !map_holds(map, c))
+	if (t->active + t->period > timer_clock()) {
+		start(t, t->active + t->period);
 		return 0;
+	}
+	start_idle(t);
 	return loop_call(map, c, c->methods->slot.handle_timeout, "handle_timeout");
 }
 
@@ -414,89 +298,105 @@ int timers_run(struct asyncore_map *map)
 
 /* --- the public functions ------------------------------------------------------------ */
 
-static long long call_map(struct asyncore_map *map, double seconds, bool repeats,
-			  asyncore_call_fn function, asyncore_release_fn release, void *arg)
+/* What every timer that is made has in common; channel NULL: the map's own. */
+static int begin(struct timer **timer, struct asyncore_map *map, struct asyncore_channel *c,
+		 double seconds, bool repeats)
 {
 	const int64_t period = to_ns(seconds);
-	struct timer *t;
 
-	if (function == NULL || period < 0 || (repeats && period == 0))
+	if (period < 0 || (repeats && period == 0))
 		return -EINVAL;
-	map = map_or_default(map);
-	if (map == NULL)
-		return -ENOMEM;
-	if (map->freeing)
+	if (map->freeing || map->freed || (c != NULL && channel_has(c, CHANNEL_DISPOSING)))
 		return -ESHUTDOWN;
-	t = timer_new(map, period, repeats, release, arg);
-	if (t == NULL)
-		return -ENOMEM;
-	t->call.map = function;
-	start(t, timer_clock() + period);
+	return timer_new(timer, map, period, repeats);
+}
+
+/* Start it; or, if there is none, the release runs at once. */
+static int go(struct timer *t, int r, asyncore_release_fn release, void *arg)
+{
+	if (r < 0) {
+		if (release != NULL)
+			release(arg);
+		return r;
+	}
+	t->release = release;
+	t->arg = arg;
+	start(t, timer_clock() + t->period);
 	return t->number;
 }
 
-static long long call_channel(struct asyncore_dispatcher *d, double seconds, bool repeats,
-			      asyncore_channel_call_fn function, asyncore_release_fn release,
-			      void *arg)
+static int call_map(struct asyncore_map *map, double seconds, bool repeats,
+		    asyncore_call_fn function, asyncore_release_fn release, void *arg)
 {
-	const int64_t period = to_ns(seconds);
+	struct timer *t = NULL;
+	int r = -EINVAL;
+
+	if (function != NULL) {
+		map = map_or_default(map);
+		r = map != NULL ? begin(&t, map, NULL, seconds, repeats) : -ENOMEM;
+	}
+	if (r == 0)
+		t->call.map = function;
+	return go(t, r, release, arg);
+}
+
+static int call_channel(struct asyncore_dispatcher *d, double seconds, bool repeats,
+			asyncore_channel_call_fn function, asyncore_release_fn release, void *arg)
+{
 	struct asyncore_channel *c = channel_of(d);
-	struct timer *t;
+	struct timer *t = NULL;
+	int r = -EINVAL;
 
-	if (c == NULL || function == NULL || period < 0 || (repeats && period == 0))
-		return -EINVAL;
-	if (c->map->freeing || c->map->freed || channel_has(c, CHANNEL_DISPOSING))
-		return -ESHUTDOWN;
-	t = timer_new(c->map, period, repeats, release, arg);
-	if (t == NULL)
-		return -ENOMEM;
-	t->call.channel = function;
-	link_to(c, t, has_idle(c) ? &c->timers->next : &c->timers);
-	start(t, timer_clock() + period);
-	return t->number;
+	if (c != NULL && function != NULL)
+		r = begin(&t, c->map, c, seconds, repeats);
+	if (r == 0) {
+		t->call.channel = function;
+		link_to(c, t, has_idle(c) ? &c->timers->next : &c->timers);
+	}
+	return go(t, r, release, arg);
 }
 
-long long asyncore_call_later(struct asyncore_map *map, double seconds, asyncore_call_fn function,
+int asyncore_call_later(struct asyncore_map *map, double seconds, asyncore_call_fn function,
 			      asyncore_release_fn release, void *arg)
 {
 	return call_map(map, seconds, false, function, release, arg);
 }
 
-long long asyncore_call_every(struct asyncore_map *map, double seconds, asyncore_call_fn function,
+int asyncore_call_every(struct asyncore_map *map, double seconds, asyncore_call_fn function,
 			      asyncore_release_fn release, void *arg)
 {
 	return call_map(map, seconds, true, function, release, arg);
 }
 
-long long asyncore_channel_call_later(struct asyncore_dispatcher *d, double seconds,
+int asyncore_channel_call_later(struct asyncore_dispatcher *d, double seconds,
 				      asyncore_channel_call_fn function,
 				      asyncore_release_fn release, void *arg)
 {
 	return call_channel(d, seconds, false, function, release, arg);
 }
 
-long long asyncore_channel_call_every(struct asyncore_dispatcher *d, double seconds,
+int asyncore_channel_call_every(struct asyncore_dispatcher *d, double seconds,
 				      asyncore_channel_call_fn function,
 				      asyncore_release_fn release, void *arg)
 {
 	return call_channel(d, seconds, true, function, release, arg);
 }
 
-int asyncore_cancel(struct asyncore_map *map, long long timer)
+int asyncore_cancel(struct asyncore_map *map, int timer)
 {
 	struct timer *t;
 
 	map = map_or_default(map);
 	if (map == NULL)
 		return -ENOMEM;
-	t = find(map, timer);
+	t = timers_find(&map->timers, timer);
 	if (t == NULL)
 		return -ENOENT;
 	end(t);
 	return 0;
 }
 
-int asyncore_reset(struct asyncore_map *map, long long timer, double seconds)
+int asyncore_reset(struct asyncore_map *map, int timer, double seconds)
 {
 	int64_t period;
 	struct timer *t;
@@ -504,27 +404,33 @@ int asyncore_reset(struct asyncore_map *map, long long timer, double seconds)
 	map = map_or_default(map);
 	if (map == NULL)
 		return -ENOMEM;
-	t = find(map, timer);
+	t = timers_find(&map->timers, timer);
 	if (t == NULL)
 		return -ENOENT;
 	period = seconds < 0 ? t->period : to_ns(seconds);
 	if (period < 0 || (t->repeats && period == 0))
 		return -EINVAL;
 	t->period = period;
-	start(t, timer_clock() + period);
+	/* One that is running goes back when its call has returned. */
+	if (t->running) {
+		t->due = timer_clock() + period;
+		t->restarted = true;
+	} else {
+		start(t, timer_clock() + period);
+	}
 	return 0;
 }
 
-double asyncore_remaining(struct asyncore_map *map, long long timer)
+double asyncore_remaining(struct asyncore_map *map, int timer)
 {
 	const struct timer *t;
 	int64_t left;
 
 	map = map_or_default(map);
-	t = map != NULL ? find(map, timer) : NULL;
+	t = map != NULL ? timers_find(&map->timers, timer) : NULL;
 	if (t == NULL)
 		return -1;
-	left = t->place != 0 ? t->due - timer_clock() : 0;
+	left = !t->running || t->restarted ? t->due - timer_clock() : 0;
 	return left > 0 ? (double)left / 1e9 : 0;
 }
 
@@ -536,28 +442,33 @@ size_t asyncore_timers(struct asyncore_map *map)
 
 int asyncore_set_idle_timeout(struct asyncore_dispatcher *d, double seconds)
 {
-	const int64_t period = to_ns(seconds);
 	struct asyncore_channel *c = channel_of(d);
-	struct timer *t;
+	struct timer *t = NULL;
+	int r;
 
-	if (c == NULL || period < 0)
+	if (c == NULL)
 		return -EINVAL;
-	if (has_idle(c) && period == 0) {
-		end(c->timers);
+	if (seconds == 0) {
+		if (has_idle(c))
+			end(c->timers);
 		return 0;
 	}
-	if (period == 0)
-		return 0;
-	if (c->map->freeing || c->map->freed || channel_has(c, CHANNEL_DISPOSING))
-		return -ESHUTDOWN;
-	t = has_idle(c) ? c->timers : timer_new(c->map, period, true, NULL, NULL);
-	if (t == NULL)
-		return -ENOMEM;
-	if (!has_idle(c))
+	if (has_idle(c)) {
+		const int64_t period = to_ns(seconds);
+
+		if (period < 0)
+			return -EINVAL;
+		t = c->timers;
+		t->period = period;
+	} else {
+		r = begin(&t, c->map, c, seconds, true);
+		if (r < 0)
+			return r;
 		link_to(c, t, &c->timers);
-	c->flags |= CHANNEL_IDLE;
-	t->period = period;
-	t->active = timer_clock();
-	start(t, t->active + period);
+		c->flags |= CHANNEL_IDLE;
+	}
+	/* Out of a map nothing can happen on it. */
+	if (channel_has(c, CHANNEL_IN_MAP))
+		start_idle(t);
 	return 0;
 }

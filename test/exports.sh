@@ -1,21 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 
-# The shared library exports what the public headers declare ASYNCORE_API, under a
-# version, and nothing else.
+# The shared libraries export what the public headers declare ASYNCORE_API, under a
+# version, and nothing else; libasyncore_dns what asyncore_dns.h declares.
 
 set -u
 LC_ALL=C
 export LC_ALL
 
-library=.libs/libasyncore.so
-if ! test -f "$library"; then
-	echo "no shared library here: skipped"
-	exit 77
-fi
-
 dir=$(mktemp -d "${TMPDIR:-/tmp}/exports.XXXXXX") || exit 99
 trap 'rm -rf "$dir"' EXIT
+failed=0
 
 # ASYNCORE_API is the attribute below, once preprocessed.  The name that a declaration
 # declares is the last word before its first parenthesis, or before its end.
@@ -26,47 +21,56 @@ $CC -E -P -Iinclude -I"$srcdir/include" "$dir/all.c" >"$dir/all.i" || exit 99
 tr '\n' ' ' <"$dir/all.i" | tr ';' '\n' |
 	sed -n 's/.*__attribute__((visibility("default")))//p' |
 	sed -e 's/(.*//' -e 's/\[.*//' -e 's/[[:space:]]*$//' -e 's/.*[^A-Za-z0-9_]//' |
-	sort -u >"$dir/declared"
+	sort -u >"$dir/all"
+grep '^asyncore_dns_' "$dir/all" >"$dir/libasyncore_dns"
+grep -v '^asyncore_dns_' "$dir/all" >"$dir/libasyncore"
 
-# "NAME@@LIBASYNCORE_0.1"; the version's own name comes as a symbol too.
-$NM -D --defined-only "$library" | awk '{ print $NF }' |
-	grep -v '^LIBASYNCORE_' >"$dir/symbols"
-sed 's/@.*//' "$dir/symbols" | sort -u >"$dir/exported"
+# complain TEXT FILE: unless there is nothing in it
+complain()
+{
+	test -s "$2" || return 0
+	echo "$1:"
+	sed 's/^/  /' "$2"
+	failed=1
+}
 
-failed=0
-if ! test -s "$dir/declared"; then
-	echo "found no declarations in the headers"
-	failed=1
-fi
-comm -23 "$dir/declared" "$dir/exported" >"$dir/missing"
-comm -13 "$dir/declared" "$dir/exported" >"$dir/extra"
-if test -s "$dir/missing"; then
-	echo "declared, but not exported:"
-	sed 's/^/  /' "$dir/missing"
-	failed=1
-fi
-if test -s "$dir/extra"; then
-	echo "exported, but not declared:"
-	sed 's/^/  /' "$dir/extra"
-	failed=1
-fi
-if grep -q '@@LIBASYNCORE_' "$dir/symbols" &&
-	grep -v '@@LIBASYNCORE_' "$dir/symbols" >"$dir/unversioned"; then
-	echo "exported without a version:"
-	sed 's/^/  /' "$dir/unversioned"
-	failed=1
-fi
-# A program that links the static library must not clash with what is private in it.
-archive=.libs/libasyncore.a
-if test -f "$archive"; then
-	$NM -g --defined-only "$archive" | awk 'NF == 3 { print $3 }' |
+# shared LIBRARY VERSION
+shared()
+{
+	# "NAME@@LIBASYNCORE_0.1"; the version's own name comes as a symbol too.
+	$NM -D --defined-only ".libs/$1.so" | awk '{ print $NF }' |
+		grep -v "^$2" >"$dir/symbols"
+	sed 's/@.*//' "$dir/symbols" | sort -u >"$dir/exported"
+	test -s "$dir/$1" || { echo "found no declarations for $1"; failed=1; }
+	comm -23 "$dir/$1" "$dir/exported" >"$dir/missing"
+	comm -13 "$dir/$1" "$dir/exported" >"$dir/extra"
+	complain "$1: declared, but not exported" "$dir/missing"
+	complain "$1: exported, but not declared" "$dir/extra"
+	if grep -q "@@$2" "$dir/symbols"; then
+		grep -v "@@$2" "$dir/symbols" >"$dir/unversioned"
+		complain "$1: exported without a version" "$dir/unversioned"
+	fi
+	echo "$1: $(wc -l <"$dir/$1") declared, $(wc -l <"$dir/exported") exported"
+}
+
+# archive LIBRARY: a program that links it must not clash with what is private in it.
+archive()
+{
+	test -f ".libs/$1.a" || return 0
+	$NM -g --defined-only ".libs/$1.a" | awk 'NF == 3 { print $3 }' |
 		grep -v -e '^asyncore_' -e '^async_chat_' -e '^asynchat_' |
 		sort -u >"$dir/private"
-	if test -s "$dir/private"; then
-		echo "not in src/private_names.h:"
-		sed 's/^/  /' "$dir/private"
-		failed=1
-	fi
+	complain "$1: not in src/private_names.h" "$dir/private"
+}
+
+if ! test -f .libs/libasyncore.so; then
+	echo "no shared library here: skipped"
+	exit 77
 fi
-echo "$(wc -l <"$dir/declared") declared, $(wc -l <"$dir/exported") exported"
+shared libasyncore LIBASYNCORE_0
+archive libasyncore
+if test -f libasyncore_dns.la; then
+	shared libasyncore_dns LIBASYNCORE_DNS_0
+	archive libasyncore_dns
+fi
 exit "$failed"

@@ -38,6 +38,7 @@ fi
 flags=$(pkg-config --cflags libasyncore)
 shared_libs=$(pkg-config --libs libasyncore)
 static_libs=$(pkg-config --static --libs libasyncore)
+pkg-config --exists libasyncore_dns && dns=yes || dns=
 LD_LIBRARY_PATH=$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
 echo "cflags: $flags"
@@ -76,13 +77,28 @@ run_echo_server()
 	pid=
 }
 
+# modules SOURCE: the packages that a program names, which uses more than libasyncore
+modules()
+{
+	grep -q '<asyncore_dns.h>' "$1" && echo libasyncore_dns
+	grep -q '<event2/dns' "$1" && echo libevent_extra
+	grep -q '<event2/' "$1" && echo libevent_core
+	echo libasyncore
+}
+
 # use HOW LIBS: compile all the programs, run those that need no arguments
 use()
 {
 	how=$1 libs=$2
 	for source in "$srcdir/test/installed.c" "$dir/readme.c" "$srcdir"/examples/*.c; do
 		program=$dir/$(basename "$source" .c)
-		$CC $CPPFLAGS $CFLAGS $flags -o "$program" "$source" $LDFLAGS $libs
+		packages=$(modules "$source")
+		case $packages in
+		*dns*) test -n "$dns" || continue ;;
+		esac
+		test "$how" = shared && more= || more=--static
+		$CC $CPPFLAGS $CFLAGS $flags -o "$program" "$source" $LDFLAGS \
+			$libs $(pkg-config $more --libs $packages)
 		if ldd "$program" 2>&1 | grep -q 'libasyncore\.so'; then
 			linked=shared
 		else
@@ -106,7 +122,7 @@ fi
 if test -f "$lib/libasyncore.a"; then
 	# A directory with the static library alone, searched first: -lasyncore finds that.
 	mkdir "$dir/static"
-	cp "$lib/libasyncore.a" "$dir/static"
+	cp "$lib"/libasyncore*.a "$dir/static"
 	use static "-L$dir/static $static_libs"
 	# Static through and through, where libc and libevent can be had so.
 	echo 'int main(void) { return 0; }' >"$dir/empty.c"
