@@ -58,11 +58,11 @@ typedef void (*asyncore_release_fn)(void *arg);
  * asyncore_map_free(); -ENOMEM.
  */
 ASYNCORE_API int asyncore_call_later(struct asyncore_map *map, double seconds,
-				     asyncore_call_fn call, asyncore_release_fn release,
-				     void *arg);
+				     asyncore_call_fn call, void *arg,
+				     asyncore_release_fn release);
 ASYNCORE_API int asyncore_call_every(struct asyncore_map *map, double seconds,
-				     asyncore_call_fn call, asyncore_release_fn release,
-				     void *arg);
+				     asyncore_call_fn call, void *arg,
+				     asyncore_release_fn release);
 
 /*
  * The same for a timer that belongs to a channel: it is gone when the channel is closed,
@@ -72,10 +72,10 @@ ASYNCORE_API int asyncore_call_every(struct asyncore_map *map, double seconds,
  */
 ASYNCORE_API int asyncore_channel_call_later(struct asyncore_dispatcher *d, double seconds,
 					     asyncore_channel_call_fn call,
-					     asyncore_release_fn release, void *arg);
+					     void *arg, asyncore_release_fn release);
 ASYNCORE_API int asyncore_channel_call_every(struct asyncore_dispatcher *d, double seconds,
 					     asyncore_channel_call_fn call,
-					     asyncore_release_fn release, void *arg);
+					     void *arg, asyncore_release_fn release);
 
 /*
  * Cancel a timer of the map; its release runs.  Let it start anew, `seconds` from now (and
@@ -137,7 +137,7 @@ ASYNCORE_API void asyncore_poster_unref(struct asyncore_poster *poster);
  * [asyncio's loop.call_soon_threadsafe]
  */
 ASYNCORE_API int asyncore_call_soon(struct asyncore_poster *poster, asyncore_call_fn call,
-				    asyncore_release_fn release, void *arg);
+				    void *arg, asyncore_release_fn release);
 
 /*
  * A trigger calls one function on the map's thread, soon after it was pulled: from any
@@ -152,8 +152,8 @@ ASYNCORE_API int asyncore_call_soon(struct asyncore_poster *poster, asyncore_cal
 struct asyncore_trigger;
 ASYNCORE_API struct asyncore_trigger *asyncore_trigger_new(struct asyncore_map *map,
 							   asyncore_call_fn call,
-							   asyncore_release_fn release,
-							   void *arg);
+							   void *arg,
+							   asyncore_release_fn release);
 ASYNCORE_API int asyncore_trigger_pull(struct asyncore_trigger *trigger);
 ASYNCORE_API void asyncore_trigger_free(struct asyncore_trigger *trigger);
 
@@ -177,7 +177,8 @@ ASYNCORE_API int asyncore_map_priority(struct asyncore_map *map);
 /*
  * How often the application's loop has predicates asked that may change at any time: after
  * every batch of channel events, timers or posted calls, after anything the library was told,
- * and at the latest after so many seconds without any of these.  ASYNCORE_TIMEOUT by default; negative for no limit.
+ * and at the latest after so many seconds without any of these.  ASYNCORE_TIMEOUT by default;
+ * negative for no limit.
  * (asyncore_loop() has an argument for this.)
  * Errors: -EINVAL for 0 and for what is not a number.
  */
@@ -262,8 +263,8 @@ ASYNCORE_API int asyncore_map_set_trace_cb(struct asyncore_map *map,
 					   void *arg);
 
 /*
- * The same for what was called from no other call (depth 0: by the loop) and took longer than `limit` seconds: it kept
- * everybody else waiting.  Costs two readings of the clock for every call.
+ * The same for what was called from no other call (depth 0: by the loop) and took longer
+ * than `limit` seconds: it kept everybody else waiting.  Costs two readings of the clock for every call.
  * Errors: -EINVAL for a limit that is negative or not a number.
  */
 ASYNCORE_API int asyncore_map_set_slow_cb(struct asyncore_map *map, double limit,

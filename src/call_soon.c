@@ -113,7 +113,7 @@ void asyncore_poster_unref(struct asyncore_poster *poster)
 }
 
 int asyncore_call_soon(struct asyncore_poster *poster, asyncore_call_fn call,
-		       asyncore_release_fn release, void *arg)
+		       void *arg, asyncore_release_fn release)
 {
 	struct posted *node = NULL;
 	int r = -EINVAL;
@@ -198,7 +198,7 @@ struct asyncore_poster *asyncore_poster_new(struct asyncore_map *map)
 }
 
 struct asyncore_trigger *asyncore_trigger_new(struct asyncore_map *map, asyncore_call_fn call,
-					      asyncore_release_fn release, void *arg)
+					      void *arg, asyncore_release_fn release)
 {
 	struct asyncore_trigger *trigger = calloc(1, sizeof *trigger);
 

@@ -357,27 +357,27 @@ static int call_channel(struct asyncore_dispatcher *d, double seconds, bool repe
 }
 
 int asyncore_call_later(struct asyncore_map *map, double seconds, asyncore_call_fn function,
-			      asyncore_release_fn release, void *arg)
+			      void *arg, asyncore_release_fn release)
 {
 	return call_map(map, seconds, false, function, release, arg);
 }
 
 int asyncore_call_every(struct asyncore_map *map, double seconds, asyncore_call_fn function,
-			      asyncore_release_fn release, void *arg)
+			      void *arg, asyncore_release_fn release)
 {
 	return call_map(map, seconds, true, function, release, arg);
 }
 
 int asyncore_channel_call_later(struct asyncore_dispatcher *d, double seconds,
 				      asyncore_channel_call_fn function,
-				      asyncore_release_fn release, void *arg)
+				      void *arg, asyncore_release_fn release)
 {
 	return call_channel(d, seconds, false, function, release, arg);
 }
 
 int asyncore_channel_call_every(struct asyncore_dispatcher *d, double seconds,
 				      asyncore_channel_call_fn function,
-				      asyncore_release_fn release, void *arg)
+				      void *arg, asyncore_release_fn release)
 {
 	return call_channel(d, seconds, true, function, release, arg);
 }

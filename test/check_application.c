@@ -345,7 +345,7 @@ static void set_ours(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	trace_call("theirs ");
 	if ((*rounds)-- > 0)
-		ck_assert_int_gt(asyncore_call_later(map, 0.001, set_the_applications, NULL, arg),
+		ck_assert_int_gt(asyncore_call_later(map, 0.001, set_the_applications, arg, NULL),
 				 0);
 }
 
@@ -435,7 +435,7 @@ START_TEST(turn_that_does_not_wait_finds_nothing_to_do)
 {
 	begin(_i);
 	channel();
-	asyncore_call_later(map, 60.0, note, NULL, &in_time);
+	asyncore_call_later(map, 60.0, note, &in_time, NULL);
 	ck_assert(turn());
 	ck_assert(turn());
 	ck_assert_str_eq(trace, "");
@@ -505,7 +505,7 @@ START_TEST(loop_broken_by_a_handler_or_a_timer_goes_on_where_it_was)
 		ck_assert_uint_eq(p[i]->len, 1);
 
 	asyncore_call_later(map, 0.0, break_from_a_timer, NULL, NULL);
-	asyncore_call_later(map, 0.001, note, NULL, &afterwards);
+	asyncore_call_later(map, 0.001, note, &afterwards, NULL);
 	dispatch();
 	ck_assert_int_ne(event_base_got_break(base), 0);
 	for (i = 0; i < 3; i++) {
@@ -536,7 +536,7 @@ START_TEST(application_that_continues_its_loop_early_delays_nobody)
 	s.on_call = continue_loop;
 	for (i = 0; i < 5; i++)
 		ready_channel(map, close_self);
-	asyncore_call_later(map, 0.0, note, NULL, &in_time);
+	asyncore_call_later(map, 0.0, note, &in_time, NULL);
 	while (s.calls < 500)
 		turn();
 	ck_assert_int_eq(probes_disposed, 5);
@@ -560,7 +560,7 @@ START_TEST(base_that_runs_one_callback_at_a_time_serves_all)
 	map = asyncore_map_new(base);
 	for (i = 0; i < 5; i++)
 		ready_channel(map, close_self);
-	asyncore_call_later(map, 0.0, note, NULL, &in_time);
+	asyncore_call_later(map, 0.0, note, &in_time, NULL);
 	dispatch();
 	ck_assert_int_eq(probes_disposed, 5);
 	ck_assert_ptr_nonnull(strstr(trace, "timer "));
@@ -579,12 +579,12 @@ START_TEST(timers_and_posted_calls_do_not_mind_who_runs_the_base)
 	poster = asyncore_poster_new(map);
 	for (i = 0; i < 3; i++) {
 		trace[0] = '\0';
-		asyncore_call_later(map, 0.002, note, NULL, &in_time);
+		asyncore_call_later(map, 0.002, note, &in_time, NULL);
 		if (ours_first)
 			step(map);
 		else
 			turn();
-		asyncore_call_soon(poster, note, NULL, &posted_call);
+		asyncore_call_soon(poster, note, &posted_call, NULL);
 		alarm(10);
 		while (strlen(trace) < strlen("timer posted ")) {
 			if (ours_first)
@@ -772,12 +772,12 @@ static void want_everything(void)
 	channel_in(map)->on_readable = ran_asked;
 	ck_assert_int_eq(asyncore_map_set_timeout(map, 0.001), 0);
 
-	asyncore_call_later(map, 0.0, ran_call, NULL, &timer);
-	asyncore_channel_call_later(&channel()->dispatcher, 0.0, ran_channel_call, NULL,
-				    &of_channel);
+	asyncore_call_later(map, 0.0, ran_call, &timer, NULL);
+	asyncore_channel_call_later(&channel()->dispatcher, 0.0, ran_channel_call, &of_channel,
+				    NULL);
 	poster = asyncore_poster_new(map);
-	asyncore_call_soon(poster, ran_call, NULL, &posted);
-	trigger = asyncore_trigger_new(map, ran_call, NULL, &pulled);
+	asyncore_call_soon(poster, ran_call, &posted, NULL);
+	trigger = asyncore_trigger_new(map, ran_call, &pulled, NULL);
 	asyncore_trigger_pull(trigger);
 }
 
@@ -847,7 +847,7 @@ END_TEST
 START_TEST(priority_that_is_set_before_a_timer_alone_was_seen_loses_nothing)
 {
 	begin_with(_i, 2);
-	asyncore_call_later(map, 0.0, note, NULL, &in_time);
+	asyncore_call_later(map, 0.0, note, &in_time, NULL);
 	ck_assert_int_eq(asyncore_map_set_priority(map, 0), 0);
 	dispatch();
 	ck_assert_str_eq(trace, "timer ");
@@ -1146,10 +1146,10 @@ START_TEST(what_a_timer_or_a_posted_call_changed_counts_at_once)
 	turn();
 	if (_i >= BACKENDS) {
 		poster = asyncore_poster_new(map);
-		ck_assert_int_eq(asyncore_call_soon(poster, want_writing, NULL, p), 0);
+		ck_assert_int_eq(asyncore_call_soon(poster, want_writing, p, NULL), 0);
 		asyncore_poster_unref(poster);
 	} else {
-		asyncore_call_later(map, 0.001, want_writing, NULL, p);
+		asyncore_call_later(map, 0.001, want_writing, p, NULL);
 	}
 	dispatch();
 	ck_assert_str_eq(trace, "write 1 ");
@@ -1175,14 +1175,14 @@ static void add_again(evutil_socket_t fd, short what, void *arg)
 static int set_again(struct asyncore_map *m, void *arg)
 {
 	++*(int *)arg;
-	return asyncore_call_later(m, 0.0, set_again, NULL, arg) > 0 ? 0 : -ENOMEM;
+	return asyncore_call_later(m, 0.0, set_again, arg, NULL) > 0 ? 0 : -ENOMEM;
 }
 
 static int post_again(struct asyncore_map *m, void *arg)
 {
 	(void)m;
 	++*(int *)arg;
-	return asyncore_call_soon(poster, post_again, NULL, arg);
+	return asyncore_call_soon(poster, post_again, arg, NULL);
 }
 
 static int pull_again(struct asyncore_map *m, void *arg)
@@ -1222,7 +1222,7 @@ START_TEST(nobody_starves_who_has_the_same_priority)
 	set_again(map, &ours);
 	poster = asyncore_poster_new(map);
 	post_again(map, &posted);
-	trigger = asyncore_trigger_new(map, pull_again, NULL, &pulled);
+	trigger = asyncore_trigger_new(map, pull_again, &pulled, NULL);
 	asyncore_trigger_pull(trigger);
 	app_timer = evtimer_new(base, add_again, &theirs);
 	add_again(-1, 0, &theirs);
@@ -1290,11 +1290,11 @@ START_TEST(dispatch_ends_when_timers_have_run_or_are_gone)
 	int fd[2];
 
 	begin(_i);
-	ticking = asyncore_call_every(map, 0.001, tick, NULL, &every);
+	ticking = asyncore_call_every(map, 0.001, tick, &every, NULL);
 	dispatch();
 	ck_assert_str_eq(trace, "tick tick tick ");
 
-	asyncore_call_later(map, 0.01, note, NULL, &afterwards);
+	asyncore_call_later(map, 0.01, note, &afterwards, NULL);
 	dispatch();
 	ck_assert_str_eq(trace, "tick tick tick later ");
 
@@ -1305,7 +1305,7 @@ START_TEST(dispatch_ends_when_timers_have_run_or_are_gone)
 	ck_assert_str_eq(trace, "tick tick tick later timeout ");
 	close(fd[1]);
 
-	waiting = asyncore_call_later(map, 3600.0, note, NULL, &never);
+	waiting = asyncore_call_later(map, 3600.0, note, &never, NULL);
 	p = channel();
 	asyncore_channel_call_later(&p->dispatcher, 3600.0, never_of_channel, NULL, NULL);
 	asyncore_set_idle_timeout(&p->dispatcher, 3600.0);
@@ -1326,11 +1326,11 @@ START_TEST(dispatch_goes_on_for_a_timer_a_poster_and_a_trigger)
 	begin(_i % BACKENDS);
 	ck_assert(!turn());
 	if (kind == 0)
-		waiting = asyncore_call_later(map, 3600.0, note, NULL, &never);
+		waiting = asyncore_call_later(map, 3600.0, note, &never, NULL);
 	else if (kind == 1)
 		poster = asyncore_poster_ref(asyncore_poster_new(map));
 	else
-		trigger = asyncore_trigger_new(map, note, NULL, &never);
+		trigger = asyncore_trigger_new(map, note, &never, NULL);
 	for (i = 0; i < 5; i++)
 		ck_assert(turn());
 	/* With a channel that comes and goes meanwhile, too. */
@@ -1369,7 +1369,7 @@ static void *work(void *arg)
 	char c;
 
 	if (read(w->go[0], &c, 1) == 1 && w->posts)
-		asyncore_call_soon(poster, note, NULL, &posted_call);
+		asyncore_call_soon(poster, note, &posted_call, NULL);
 	asyncore_poster_unref(poster);
 	return NULL;
 }
@@ -1415,13 +1415,13 @@ START_TEST(dispatch_ends_when_a_map_goes_that_timers_and_posters_keep)
 {
 	begin(_i);
 	poster = asyncore_poster_new(map);
-	trigger = asyncore_trigger_new(map, note, NULL, &never);
-	asyncore_call_later(map, 3600.0, note, NULL, &never);
+	trigger = asyncore_trigger_new(map, note, &never, NULL);
+	asyncore_call_later(map, 3600.0, note, &never, NULL);
 	channel();
 	after(1, free_map, NULL);
 	dispatch();
 	ck_assert_str_eq(trace, "");
-	ck_assert_int_eq(asyncore_call_soon(poster, note, NULL, &never), -ESHUTDOWN);
+	ck_assert_int_eq(asyncore_call_soon(poster, note, &never, NULL), -ESHUTDOWN);
 	ck_assert_int_eq(asyncore_trigger_pull(trigger), -ESHUTDOWN);
 	asyncore_trigger_free(trigger);
 	asyncore_poster_unref(poster);
@@ -1558,7 +1558,7 @@ END_TEST
 static int run_nested(struct probe *p)
 {
 	asyncore_close(&p->dispatcher);
-	asyncore_call_later(map, 0.0, note, NULL, &in_time);
+	asyncore_call_later(map, 0.0, note, &in_time, NULL);
 	ck_assert_int_eq(asyncore_loop(5.0, false, map, -1), 0);
 	trace_call("end ");
 	return 0;
@@ -1587,7 +1587,7 @@ START_TEST(empty_callback_may_free_the_map)
 	begin(_i % BACKENDS);
 	asyncore_map_set_empty_cb(map, free_empty, NULL);
 	ready_channel(map, close_self);
-	asyncore_call_later(map, 3600.0, note, NULL, &never);
+	asyncore_call_later(map, 3600.0, note, &never, NULL);
 	if (_i < BACKENDS)
 		dispatch();
 	else
@@ -1607,7 +1607,7 @@ static void cancel_timers(struct asyncore_map *m, void *arg)
 START_TEST(empty_callback_may_cancel_what_keeps_the_loop)
 {
 	begin(_i);
-	waiting = asyncore_call_every(map, 3600.0, note, NULL, &never);
+	waiting = asyncore_call_every(map, 3600.0, note, &never, NULL);
 	asyncore_map_set_empty_cb(map, cancel_timers, &waiting);
 	ready_channel(map, close_self);
 	dispatch();
@@ -1659,7 +1659,7 @@ START_TEST(empty_is_said_in_the_turn_after_the_application_closed)
 	if (where == 0)
 		after(0, leave, d);
 	else if (where == 1)
-		asyncore_call_later(map, 0.0, leave_by_timer, NULL, d);
+		asyncore_call_later(map, 0.0, leave_by_timer, d, NULL);
 	else
 		leave(-1, 0, d);
 	if (where == 2) {
@@ -1861,11 +1861,11 @@ START_TEST(what_is_due_behind_a_call_that_raised_is_not_lost)
 	begin(_i);
 	asyncore_map_set_exit_cb(map, count_left, &exits);
 	asyncore_call_later(map, 0.0, call_eio, NULL, NULL);
-	asyncore_call_later(map, 0.0, note, NULL, &in_time);
+	asyncore_call_later(map, 0.0, note, &in_time, NULL);
 	dispatch();
 	poster = asyncore_poster_new(map);
 	asyncore_call_soon(poster, call_eio, NULL, NULL);
-	asyncore_call_soon(poster, note, NULL, &posted_call);
+	asyncore_call_soon(poster, note, &posted_call, NULL);
 	asyncore_poster_unref(poster);
 	dispatch();
 	ck_assert_int_eq(exits, 2);
@@ -1921,7 +1921,7 @@ START_TEST(exit_callback_may_free_the_map)
 	asyncore_map_set_exit_cb(map, free_left, NULL);
 	leave_by(_i / BACKENDS, channel());
 	ready_channel(map, ok);
-	asyncore_call_later(map, 3600.0, note, NULL, &never);
+	asyncore_call_later(map, 3600.0, note, &never, NULL);
 	dispatch();
 	ck_assert_ptr_nonnull(strstr(trace, "free 0 "));
 	ck_assert_int_eq(probes_disposed, 2);
@@ -2096,7 +2096,7 @@ START_TEST(pass_out_of_a_callback_is_refused_while_the_applications_loop_runs)
 		break;
 	default:
 		/* A map that a timer alone keeps from being empty. */
-		asyncore_call_later(map, 0.001, note, NULL, &in_time);
+		asyncore_call_later(map, 0.001, note, &in_time, NULL);
 		after(0, pass_in_callback, NULL);
 	}
 	event_set_log_callback(count_warning);

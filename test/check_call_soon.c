@@ -190,7 +190,7 @@ static void release(void *arg)
 
 static int try_to_post(struct job *job)
 {
-	return asyncore_call_soon(poster, call, release, job);
+	return asyncore_call_soon(poster, call, job, release);
 }
 
 static void post(struct job *job)
@@ -277,7 +277,7 @@ static void *post_tickets(void *arg)
 	for (i = 0; i < TICKETS; i++) {
 		if (i == TICKETS / 2 && w->half_time != NULL)
 			sem_wait(w->half_time);
-		r = asyncore_call_soon(w->poster, take_ticket, release_ticket, &w->ticket[i]);
+		r = asyncore_call_soon(w->poster, take_ticket, &w->ticket[i], release_ticket);
 		if (r == -ESHUTDOWN)
 			w->refused++;
 		else if (r != 0)
@@ -389,7 +389,7 @@ static int post_self_until_arg(struct job *job)
 	if (job->runs > 100000 || (*done[0] > 0 && *done[1] > 0))
 		let_go();
 	else
-		ck_assert_int_eq(asyncore_call_soon(poster, call, NULL, job), 0);
+		ck_assert_int_eq(asyncore_call_soon(poster, call, job, NULL), 0);
 	return 0;
 }
 
@@ -413,7 +413,7 @@ START_TEST(call_that_posts_itself_again_starves_nobody)
 	done[1] = &rung;
 	ring_in_a_moment(ring, &rung);
 	put(peer, "x", 1);
-	ck_assert_int_eq(asyncore_call_soon(poster, call, NULL, &job), 0);
+	ck_assert_int_eq(asyncore_call_soon(poster, call, &job, NULL), 0);
 	ck_assert_int_eq(run(), 0);
 	ck_assert_int_eq(p->reads, 1);
 	ck_assert_int_eq(rung, 1);
@@ -580,7 +580,7 @@ static void *post_one_by_one(void *arg)
 
 	sem_init(&ran, 0, 0);
 	for (i = 0; i < ROUNDS; i++)
-		if (asyncore_call_soon(arg, tell, NULL, &ran) == 0)
+		if (asyncore_call_soon(arg, tell, &ran, NULL) == 0)
 			sem_wait(&ran);
 		else
 			failed++;
@@ -877,7 +877,7 @@ START_TEST(poster_outlives_its_map_and_refuses_calls)
 	free_map();
 	ck_assert_int_eq(try_to_post(&job), -ESHUTDOWN);
 	assert_job(&job, 0, 1);
-	ck_assert_int_eq(asyncore_call_soon(poster, call, NULL, &job), -ESHUTDOWN);
+	ck_assert_int_eq(asyncore_call_soon(poster, call, &job, NULL), -ESHUTDOWN);
 	ck_assert_ptr_eq(asyncore_poster_ref(poster), poster);
 	asyncore_poster_unref(poster);
 	ck_assert_int_eq(try_to_post(&job), -ESHUTDOWN);
@@ -979,9 +979,9 @@ START_TEST(what_is_no_poster_trigger_or_call_is_refused)
 	struct job job = { .id = 1 };
 
 	begin(_i);
-	ck_assert_int_eq(asyncore_call_soon(NULL, call, release, &job), -EINVAL);
+	ck_assert_int_eq(asyncore_call_soon(NULL, call, &job, release), -EINVAL);
 	assert_job(&job, 0, 1);
-	ck_assert_int_eq(asyncore_call_soon(poster, NULL, release, &job), -EINVAL);
+	ck_assert_int_eq(asyncore_call_soon(poster, NULL, &job, release), -EINVAL);
 	assert_job(&job, 0, 2);
 	ck_assert_ptr_null(asyncore_poster_ref(NULL));
 	asyncore_poster_unref(NULL);
@@ -1125,7 +1125,7 @@ START_TEST(posters_and_triggers_of_a_map_share_one_descriptor)
 		ck_assert_int_ne(fcntl(next, F_GETFD) & FD_CLOEXEC, 0);
 	for (i = 0; i < 5; i++) {
 		other[i] = asyncore_poster_new(map);
-		trigger[i] = asyncore_trigger_new(map, call, NULL, &job);
+		trigger[i] = asyncore_trigger_new(map, call, &job, NULL);
 		ck_assert(other[i] != NULL && trigger[i] != NULL);
 	}
 	ck_assert_int_le(open_descriptors(), before + 1);
@@ -1188,7 +1188,7 @@ static struct asyncore_trigger *trigger;
 
 static struct asyncore_trigger *trigger_new(struct job *job)
 {
-	struct asyncore_trigger *t = asyncore_trigger_new(map, call, release, job);
+	struct asyncore_trigger *t = asyncore_trigger_new(map, call, job, release);
 
 	ck_assert_ptr_nonnull(t);
 	return t;
@@ -1632,7 +1632,7 @@ static void *close_channels(void *arg)
 	for (i = 0; i < CHANNELS; i++) {
 		if (i % 2 == 0)
 			close(closing->peer[i]);
-		if (asyncore_call_soon(poster, close_and_unref, NULL, closing->p[i]) != 0)
+		if (asyncore_call_soon(poster, close_and_unref, closing->p[i], NULL) != 0)
 			closing->failed++;
 		if (i % 2 != 0)
 			close(closing->peer[i]);
@@ -1673,9 +1673,9 @@ static int say_hello(struct asyncore_map *m, void *arg)
 
 static void *say_hello_and_close(void *arg)
 {
-	intptr_t r = asyncore_call_soon(poster, say_hello, NULL, arg);
+	intptr_t r = asyncore_call_soon(poster, say_hello, arg, NULL);
 
-	r |= asyncore_call_soon(poster, close_and_unref, NULL, arg);
+	r |= asyncore_call_soon(poster, close_and_unref, arg, NULL);
 	asyncore_poster_unref(poster);
 	return (void *)r;
 }
@@ -1721,7 +1721,7 @@ START_TEST(channel_that_a_release_lets_go_ends_with_the_map)
 	begin(_i);
 	p = probe_and_peer(map, &peer);
 	asyncore_ref(&p->dispatcher);
-	ck_assert_int_eq(asyncore_call_soon(poster, say_hello, unref_at_last, p), 0);
+	ck_assert_int_eq(asyncore_call_soon(poster, say_hello, p, unref_at_last), 0);
 	free_map();
 	ck_assert_int_eq(probes_disposed, 1);
 	let_go();

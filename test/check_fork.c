@@ -676,7 +676,7 @@ static void let_time_pass(double seconds)
 {
 	bool over = false;
 
-	MUST(asyncore_call_later(map, seconds, set_flag, NULL, &over) > 0);
+	MUST(asyncore_call_later(map, seconds, set_flag, &over, NULL) > 0);
 	turn_until(over);
 }
 
@@ -685,7 +685,7 @@ START_TEST(timer_runs_once_in_both)
 	const bool child_first = _i / WAYS;
 
 	begin_counting(_i % WAYS);
-	MUST(asyncore_call_later(map, 0.02, count_call, count_release, NULL) > 0);
+	MUST(asyncore_call_later(map, 0.02, count_call, NULL, count_release) > 0);
 	if (forks()) {
 		if (!child_first)
 			hear();
@@ -712,7 +712,7 @@ START_TEST(repeating_timer_goes_on_in_both)
 	int before;
 
 	begin_counting(_i);
-	timer = asyncore_call_every(map, 0.005, count_call, count_release, NULL);
+	timer = asyncore_call_every(map, 0.005, count_call, NULL, count_release);
 	turn_until(calls == 2);
 	if (forks())
 		reinit();
@@ -755,7 +755,7 @@ START_TEST(timer_of_a_channel_ends_where_that_is_closed)
 {
 	begin_counting(_i);
 	MUST(asyncore_channel_call_later(&ours->dispatcher, 0.02, count_channel_call,
-					 count_release, NULL) > 0);
+					 NULL, count_release) > 0);
 	if (forks()) {
 		reinit();
 		leave_ours();
@@ -850,14 +850,14 @@ static void begin_posting(int the_way)
 {
 	begin_counting(the_way);
 	poster = asyncore_poster_new(map);
-	trigger = asyncore_trigger_new(map, count_call, count_release, NULL);
+	trigger = asyncore_trigger_new(map, count_call, NULL, count_release);
 	MUST(poster != NULL && trigger != NULL);
 	turns(2);
 }
 
 static void post(void)
 {
-	MUST(asyncore_call_soon(poster, count_call, count_release, NULL) == 0);
+	MUST(asyncore_call_soon(poster, count_call, NULL, count_release) == 0);
 	MUST(asyncore_trigger_pull(trigger) == 0);
 }
 

@@ -226,10 +226,10 @@ static void set(struct call *t, double seconds, bool repeats)
 	t->due = after(seconds);
 	if (t->probe != NULL)
 		t->id = (repeats ? asyncore_channel_call_every : asyncore_channel_call_later)
-			(&t->probe->dispatcher, seconds, ran_on, released, t);
+			(&t->probe->dispatcher, seconds, ran_on, t, released);
 	else
 		t->id = (repeats ? asyncore_call_every : asyncore_call_later)
-			(map, seconds, ran, released, t);
+			(map, seconds, ran, t, released);
 	t->due_max = after(seconds);
 	ck_assert_int_gt(t->id, 0);
 }
@@ -438,7 +438,7 @@ static int chain(struct asyncore_map *of, void *arg)
 		put(peer, "x", 1);
 	if (p->reads > 0 && applications_turns > 0)
 		return asyncore_close(&p->dispatcher);
-	ck_assert_int_gt(asyncore_call_later(of, 0.0, chain, NULL, arg), 0);
+	ck_assert_int_gt(asyncore_call_later(of, 0.0, chain, arg, NULL), 0);
 	return 0;
 }
 
@@ -557,8 +557,8 @@ START_TEST(null_is_the_default_map)
 	asyncore_map_free(map);
 	map = asyncore_socket_map();
 	b.then = cancel_self_at_third;
-	a.id = asyncore_call_later(NULL, 0.0, ran, released, &a);
-	b.id = asyncore_call_every(NULL, 1000.0, ran, released, &b);
+	a.id = asyncore_call_later(NULL, 0.0, ran, &a, released);
+	b.id = asyncore_call_every(NULL, 1000.0, ran, &b, released);
 	ck_assert_uint_eq(asyncore_timers(NULL), 2);
 	ck_assert(asyncore_remaining(NULL, b.id) > 900.0);
 	ck_assert_int_eq(asyncore_reset(NULL, b.id, 0.001), 0);
@@ -1285,7 +1285,7 @@ START_TEST(channel_that_ends_gets_no_timer)
 	p = NULL;
 	asyncore_ref(self);
 	end();
-	ck_assert_int_eq(asyncore_channel_call_later(self, 0.0, ran_on, released, &a),
+	ck_assert_int_eq(asyncore_channel_call_later(self, 0.0, ran_on, &a, released),
 			 -ESHUTDOWN);
 	ck_assert_int_eq(asyncore_set_idle_timeout(self, 1.0), -ESHUTDOWN);
 	ck_assert_int_eq(a.releases, 1);
@@ -1449,11 +1449,11 @@ static void fail_to_set_at_release(struct call *t)
 {
 	struct call refused = { .name = 'r' };
 
-	ck_assert_int_eq(asyncore_call_later(map, 0.0, ran, released, &refused), -ESHUTDOWN);
-	ck_assert_int_eq(asyncore_call_every(map, 1.0, ran, released, &refused), -ESHUTDOWN);
+	ck_assert_int_eq(asyncore_call_later(map, 0.0, ran, &refused, released), -ESHUTDOWN);
+	ck_assert_int_eq(asyncore_call_every(map, 1.0, ran, &refused, released), -ESHUTDOWN);
 	if (t->probe != NULL)
 		ck_assert_int_eq(asyncore_channel_call_later(&t->probe->dispatcher, 0.0, ran_on,
-							     released, &refused), -ESHUTDOWN);
+							     &refused, released), -ESHUTDOWN);
 	ck_assert_int_eq(refused.releases, t->probe != NULL ? 3 : 2);
 	cancel(t->other);
 }
@@ -1597,22 +1597,22 @@ START_TEST(bad_arguments_change_nothing)
 	for (i = 0; i < 4; i++) {
 		const double t = bad[i];
 
-		ck_assert_int_eq(asyncore_call_later(map, t, ran, released, &a), -EINVAL);
-		ck_assert_int_eq(asyncore_call_every(map, t, ran, released, &a), -EINVAL);
-		ck_assert_int_eq(asyncore_channel_call_later(self, t, ran_on, released, &a),
+		ck_assert_int_eq(asyncore_call_later(map, t, ran, &a, released), -EINVAL);
+		ck_assert_int_eq(asyncore_call_every(map, t, ran, &a, released), -EINVAL);
+		ck_assert_int_eq(asyncore_channel_call_later(self, t, ran_on, &a, released),
 				 -EINVAL);
-		ck_assert_int_eq(asyncore_channel_call_every(self, t, ran_on, released, &a),
+		ck_assert_int_eq(asyncore_channel_call_every(self, t, ran_on, &a, released),
 				 -EINVAL);
 		ck_assert_int_eq(asyncore_set_idle_timeout(self, t), -EINVAL);
 	}
-	ck_assert_int_eq(asyncore_call_every(map, 0.0, ran, released, &a), -EINVAL);
-	ck_assert_int_eq(asyncore_channel_call_every(self, 0.0, ran_on, released, &a), -EINVAL);
-	ck_assert_int_eq(asyncore_call_later(map, 1.0, NULL, released, &a), -EINVAL);
-	ck_assert_int_eq(asyncore_call_every(map, 1.0, NULL, released, &a), -EINVAL);
-	ck_assert_int_eq(asyncore_channel_call_later(self, 1.0, NULL, released, &a), -EINVAL);
-	ck_assert_int_eq(asyncore_channel_call_every(self, 1.0, NULL, released, &a), -EINVAL);
-	ck_assert_int_eq(asyncore_channel_call_later(NULL, 1.0, ran_on, released, &a), -EINVAL);
-	ck_assert_int_eq(asyncore_channel_call_every(&none, 1.0, ran_on, released, &a), -EINVAL);
+	ck_assert_int_eq(asyncore_call_every(map, 0.0, ran, &a, released), -EINVAL);
+	ck_assert_int_eq(asyncore_channel_call_every(self, 0.0, ran_on, &a, released), -EINVAL);
+	ck_assert_int_eq(asyncore_call_later(map, 1.0, NULL, &a, released), -EINVAL);
+	ck_assert_int_eq(asyncore_call_every(map, 1.0, NULL, &a, released), -EINVAL);
+	ck_assert_int_eq(asyncore_channel_call_later(self, 1.0, NULL, &a, released), -EINVAL);
+	ck_assert_int_eq(asyncore_channel_call_every(self, 1.0, NULL, &a, released), -EINVAL);
+	ck_assert_int_eq(asyncore_channel_call_later(NULL, 1.0, ran_on, &a, released), -EINVAL);
+	ck_assert_int_eq(asyncore_channel_call_every(&none, 1.0, ran_on, &a, released), -EINVAL);
 	ck_assert_int_eq(asyncore_set_idle_timeout(NULL, 1.0), -EINVAL);
 	ck_assert_int_eq(asyncore_set_idle_timeout(&none, 1.0), -EINVAL);
 	ck_assert_int_eq(asyncore_handle_timeout(NULL), -EINVAL);
@@ -1637,8 +1637,8 @@ START_TEST(time_without_end_is_a_time_like_any_other)
 
 	begin_own(_i);
 	for (i = 0; i < 3; i++) {
-		id[0] = asyncore_call_later(map, huge[i], ran, NULL, &a);
-		id[1] = asyncore_call_every(map, huge[i], ran, NULL, &a);
+		id[0] = asyncore_call_later(map, huge[i], ran, &a, NULL);
+		id[1] = asyncore_call_every(map, huge[i], ran, &a, NULL);
 		ck_assert_int_gt(id[0], 0);
 		ck_assert_int_gt(id[1], 0);
 		ck_assert(asyncore_remaining(map, id[0]) > 1e8);

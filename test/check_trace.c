@@ -543,9 +543,9 @@ START_TEST(timers_are_reported)
 	int every;
 
 	begin_watching(_i);
-	ck_assert(asyncore_call_later(map, 0.0, returns_arg, NULL, &three) > 0);
+	ck_assert(asyncore_call_later(map, 0.0, returns_arg, &three, NULL) > 0);
 	turn_until(reports == 1);
-	every = asyncore_call_every(map, 0.001, returns_arg, NULL, &three);
+	every = asyncore_call_every(map, 0.001, returns_arg, &three, NULL);
 	turn_until(reports == 3);
 	ck_assert_int_eq(asyncore_cancel(map, every), 0);
 	expect("-:call_later=3@0 -:call_every=3@0 -:call_every=3@0 ");
@@ -557,15 +557,15 @@ START_TEST(timers_of_channels_are_reported)
 	int every;
 
 	begin_watching(_i);
-	ck_assert(asyncore_channel_call_later(&p->dispatcher, 0.0, channel_returns_arg, NULL,
-					      &three) > 0);
+	ck_assert(asyncore_channel_call_later(&p->dispatcher, 0.0, channel_returns_arg, &three,
+					      NULL) > 0);
 	turn_until(reports == 1);
-	every = asyncore_channel_call_every(&p->dispatcher, 0.001, channel_returns_arg, NULL,
-					    &three);
+	every = asyncore_channel_call_every(&p->dispatcher, 0.001, channel_returns_arg, &three,
+					    NULL);
 	turn_until(reports == 2);
 	ck_assert_int_eq(asyncore_cancel(map, every), 0);
-	ck_assert(asyncore_channel_call_later(&p->dispatcher, 0.0, channel_returns_arg, NULL,
-					      &minus_five) > 0);
+	ck_assert(asyncore_channel_call_later(&p->dispatcher, 0.0, channel_returns_arg, &minus_five,
+					      NULL) > 0);
 	turn_until(probes_disposed == 1);
 	expect("1:call_later=3@0 1:call_every=3@0 1:call_later=-5@0 1:handle_error=0@0 ");
 }
@@ -602,8 +602,8 @@ START_TEST(posted_calls_are_reported)
 
 	begin_watching(_i);
 	poster = asyncore_poster_new(map);
-	ck_assert_int_eq(asyncore_call_soon(poster, returns_arg, NULL, &three), 0);
-	ck_assert_int_eq(asyncore_call_soon(poster, returns_arg, NULL, &three), 0);
+	ck_assert_int_eq(asyncore_call_soon(poster, returns_arg, &three, NULL), 0);
+	ck_assert_int_eq(asyncore_call_soon(poster, returns_arg, &three, NULL), 0);
 	turn_until(reports == 2);
 	expect("-:call_soon=3@0 -:call_soon=3@0 ");
 	asyncore_poster_unref(poster);
@@ -615,7 +615,7 @@ START_TEST(pulled_trigger_is_reported_once)
 	struct asyncore_trigger *trigger;
 
 	begin_watching(_i);
-	trigger = asyncore_trigger_new(map, returns_arg, NULL, &three);
+	trigger = asyncore_trigger_new(map, returns_arg, &three, NULL);
 	ck_assert_int_eq(asyncore_trigger_pull(trigger), 0);
 	ck_assert_int_eq(asyncore_trigger_pull(trigger), 0);
 	turn_until(reports == 1);

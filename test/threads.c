@@ -108,7 +108,7 @@ static void post_one(struct thread *t)
 	int r;
 
 	*post = (struct post){ .thread = t, .number = t->posted++ };
-	r = asyncore_call_soon(t->poster, call, release, post);
+	r = asyncore_call_soon(t->poster, call, post, release);
 	if (r == -ESHUTDOWN)
 		t->refused++;
 	else if (r != 0)
@@ -299,7 +299,7 @@ static void serve(long calls, struct sum *sum)
 	int releases = 0;
 
 	map = must(asyncore_map_new(NULL));
-	trigger = must(asyncore_trigger_new(map, pulled, count_up, &releases));
+	trigger = must(asyncore_trigger_new(map, pulled, &releases, count_up));
 	burning = true;
 	start_threads(calls, false);
 	/* The trigger keeps the loop: it goes only when the last thread has pulled it. */
@@ -369,7 +369,7 @@ static void pull_twice(void)
 	pthread_t thread;
 
 	map = must(asyncore_map_new(NULL));
-	trigger = must(asyncore_trigger_new(map, look, NULL, &h));
+	trigger = must(asyncore_trigger_new(map, look, &h, NULL));
 	if (pthread_create(&thread, NULL, hand_over, &h) != 0)
 		exit(1);
 	expect(asyncore_trigger_pull(trigger) == 0);
