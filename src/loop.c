@@ -497,16 +497,14 @@ static int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll)
 		return ASYNCORE_EXIT_NOW;	/* the outer pass is being left */
 
 	map->depth++;
-	if (interest_is_stale(map, use_poll)) {
+	if (interest_is_stale(map, use_poll) || map->poller.woken) {
 		r = interest_refresh(map, use_poll);
-		/* Touched by a predicate, or closed the last channel. */
-		if (map_has_touched(map) || map->size == 0)
+		/* Touched by a predicate; or posted calls are left from the last pass. */
+		if (has_work(map) || !map_is_busy(map))
 			timeout = 0;
 	}
 	if (first == map->nfired)
 		begin_collecting(map);
-	if (map->poller.woken)
-		timeout = 0;	/* posted calls are left from the last pass */
 	if (r >= 0)
 		r = poller_wait(map, timeout);
 	if (r >= 0 && map->nalways_wanted > 0)

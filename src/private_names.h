@@ -113,8 +113,6 @@
 #define terminator_search asyncore__terminator_search
 #define terminator_set asyncore__terminator_set
 #define timer_channel_active asyncore__timer_channel_active
-#define timer_clock asyncore__timer_clock
-#define timers_due asyncore__timers_due
 #define timers_end asyncore__timers_end
 #define timers_find asyncore__timers_find
 #define timers_free asyncore__timers_free

@@ -19,18 +19,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* The longest time that is told from for ever: a hundred years, in seconds. */
 #define LONGEST 3e9
-
-int64_t timer_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* Seconds in ns, rounded up; negative for what is no time. */
 static int64_t to_ns(double seconds)

@@ -13,8 +13,16 @@
 #include "private_names.h"
 #include "timer_heap.h"
 
+#include <time.h>
+
 /* The monotonic clock, in ns. */
-int64_t timer_clock(void);
+static inline int64_t timer_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 /* Run those that are due.  0 or what leaves the loop. */
 int timers_run(struct asyncore_map *map);

@@ -65,11 +65,6 @@ void timers_put(struct timers *ts, struct timer *t)
 	sift_up(ts, t, ts->n++);
 }
 
-int64_t timers_due(const struct timers *ts)
-{
-	return ts->n > 0 ? ts->heap[0]->due : INT64_MAX;
-}
-
 /* --- numbers ------------------------------------------------------------------------- */
 
 /*

@@ -66,7 +66,10 @@ void timers_put(struct timers *timers, struct timer *t);
 void timers_take(struct timers *timers, struct timer *t);
 
 /* When the first is due, on the monotonic clock in ns; INT64_MAX for never. */
-int64_t timers_due(const struct timers *timers);
+static inline int64_t timers_due(const struct timers *timers)
+{
+	return timers->n > 0 ? timers->heap[0]->due : INT64_MAX;
+}
 
 void timers_free(struct timers *timers);
 

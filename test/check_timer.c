@@ -363,9 +363,11 @@ END_TEST
 START_TEST(order_is_that_in_which_they_are_due)
 {
 	begin(_i);
+	stopped = now();
 	later(&a, 0.003);
 	later(&b, 0.001);
 	later(&c, 0.002);
+	stopped = 0;
 	if (variant == 1)
 		work(0.004);
 	run();
