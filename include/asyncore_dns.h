@@ -34,15 +34,19 @@ struct evdns_base;
  * From now on asyncore_connect() of a channel in this map, given a name that is no number,
  * does not block: it behaves as asyncore_dns_connect() with the default timeout.  Of several
  * on one map, the last one made.
- * NULL with errno: ENOMEM; EINVAL, EIO: evdns does not start.
+ * (evdns says on standard error when a name server fails; event_set_log_callback() silences
+ * it.)  NULL with errno: ENOMEM; EIO when evdns does not start.
  */
 ASYNCORE_API struct asyncore_dns *asyncore_dns_new(struct asyncore_map *map,
 						   struct evdns_base *base);
 
 /*
- * The end.  Connects that are under way fail: their channels raise -ECANCELED in the next
- * pass.  NULL is ignored.  On a base of the application's, libevent gives back what belonged
- * to a look-up that was under way in the next turn of the base's loop, if it has one.
+ * The end.  Connects that are under way fail: their channels raise -ECANCELED, soon.  NULL is
+ * ignored.
+ * libevent 2.1 gives a look-up that was cancelled back in a later turn of the base's loop.  A
+ * map's own base has one turn here for that, if a look-up was under way.  An application's
+ * base has to go round once more, before it or an evdns_base that was given to
+ * asyncore_dns_new() is freed.
  */
 ASYNCORE_API void asyncore_dns_free(struct asyncore_dns *dns);
 
@@ -50,24 +54,26 @@ ASYNCORE_API void asyncore_dns_free(struct asyncore_dns *dns);
 ASYNCORE_API struct evdns_base *asyncore_dns_base(struct asyncore_dns *dns);
 
 /*
- * Connect `d`, of the same map, to host and port without blocking.  host: a name, or a
- * number.  timeout: seconds for the look-up, and again for each address; negative: the
- * default.
+ * Connect `d`, of the same map, to host and port without blocking.  host: a name, a number, or
+ * "" for this host.  timeout: seconds for the look-up, and again for each address; negative:
+ * the default.
  * A channel without a descriptor gets a stream socket; the addresses are tried one after the
  * other, IPv6 before IPv4, each kind in the order in which the resolver gave them, until one
  * answers.  A channel that has a socket keeps it, with its options and the address that it is
- * bound to, and only addresses of its family are tried; it is out of the map meanwhile.
+ * bound to, and only addresses of its family are tried; it is made non-blocking, and is out of
+ * the map meanwhile (and after a failure).
  * `connecting` is true from now on.  When the connection is there the channel enters the map,
  * `addr` is the address that answered, and handle_connect() comes with the first write event,
  * as after any connect.  When there is none the channel raises, in a pass: handle_error() is
  * called, with the text of the resolver or of the last address (ASYNCORE_CONNECT_EXPT:
- * handle_expt()).
+ * handle_expt()); `connecting` stays true, as after any connect that failed.
  * close() ends it; nothing is called then.
  * Returns 0 when it is under way.  The channel is held meanwhile, and the loop goes on.
  * Errors: -EINVAL for a port outside of 1 to 65535, or another map; -EALREADY while it
  * connects by name already, or is connected; -EAFNOSUPPORT for a socket that is neither
- * AF_INET nor AF_INET6; -ENOMEM.  Raised later: -ENOENT for a name that does not exist,
- * -ETIMEDOUT, -EHOSTUNREACH when the name servers do not answer, -EIO when they fail;
+ * AF_INET nor AF_INET6; -EMFILE; -ENOMEM.  Raised later: -ENOENT for a name that does not
+ * exist; -EHOSTUNREACH when the name servers fail, or know no address of the name (evdns does
+ * not tell which); -EAFNOSUPPORT for a number of another family than the socket's; -ETIMEDOUT;
  * what connect(2) says of the last address.
  */
 ASYNCORE_API int asyncore_dns_connect(struct asyncore_dns *dns, struct asyncore_dispatcher *d,

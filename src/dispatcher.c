@@ -95,13 +95,14 @@ int asyncore_dispatcher_close(struct asyncore_dispatcher *d)
 	/* An override may have forgotten to call up; a closed descriptor must not stay. */
 	if (channel_has(c, CHANNEL_IN_MAP))
 		map_remove(c);
+	/* What they release may be an event on the descriptor. */
+	if (c->timers != NULL)
+		channel_end_timers(c, c->map);
 	fd = channel_unopen(c);
 	if (fd >= 0 && close(fd) < 0 && errno != EBADF && errno != ENOTCONN &&
 	    errno != EINTR && r >= 0)
 		r = ASYNCORE_RAISE(d, -errno);
 	c->flags |= CHANNEL_GONE;
-	if (c->timers != NULL)
-		channel_end_timers(c, c->map);
 	channel_release(c);
 	return r < 0 ? r : 0;
 }

@@ -394,7 +394,7 @@ int asyncore_dns_connect(struct asyncore_dns *dns, struct asyncore_dispatcher *d
 		attempt_free(a);
 		return r;
 	}
-	timer = asyncore_channel_call_later(d, a->timeout, step, attempt_free, a);
+	timer = asyncore_channel_call_later(d, a->timeout, step, a, attempt_free);
 	if (timer < 0)
 		return timer;
 	a->timer = timer;

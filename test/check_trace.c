@@ -65,25 +65,25 @@ static int number_of(const struct asyncore_dispatcher *d)
 }
 
 /* A trace callback, and a slow one. */
-static void write_down(struct asyncore_map *of, const struct asyncore_trace *trace, void *arg)
+static void write_down(struct asyncore_map *of, const struct asyncore_trace *call, void *arg)
 {
 	size_t len = strlen(record);
 	char who[12] = "-";
 
 	ck_assert_ptr_eq(of, map != NULL ? map : asyncore_socket_map());
 	ck_assert_ptr_eq(arg, &record);
-	ck_assert_double_ge(trace->seconds, 0.0);
+	ck_assert_double_ge(call->seconds, 0.0);
 	if (reports < LONGEST)
-		seconds_of[reports] = trace->seconds;
+		seconds_of[reports] = call->seconds;
 	reports++;
-	if (trace->channel != NULL) {
+	if (call->channel != NULL) {
 		/* Still there, whatever happened to it. */
-		ck_assert_ptr_nonnull(trace->channel->channel);
-		ck_assert_ptr_nonnull(asyncore_map(trace->channel));
-		snprintf(who, sizeof who, "%d", number_of(trace->channel));
+		ck_assert_ptr_nonnull(call->channel->channel);
+		ck_assert_ptr_nonnull(asyncore_map(call->channel));
+		snprintf(who, sizeof who, "%d", number_of(call->channel));
 	}
-	snprintf(record + len, sizeof record - len, "%s:%s=%d@%u ", who, trace->name,
-		 trace->result, trace->depth);
+	snprintf(record + len, sizeof record - len, "%s:%s=%d@%u ", who, call->name,
+		 call->result, call->depth);
 }
 
 static void forget(void)
@@ -789,9 +789,9 @@ START_TEST(switched_off_and_on_again_it_reports_everything)
 }
 END_TEST
 
-static void once(struct asyncore_map *of, const struct asyncore_trace *trace, void *arg)
+static void once(struct asyncore_map *of, const struct asyncore_trace *call, void *arg)
 {
-	write_down(of, trace, arg);
+	write_down(of, call, arg);
 	watch_not();
 }
 
@@ -808,9 +808,9 @@ START_TEST(callback_may_clear_itself)
 }
 END_TEST
 
-static void pass_on(struct asyncore_map *of, const struct asyncore_trace *trace, void *arg)
+static void pass_on(struct asyncore_map *of, const struct asyncore_trace *call, void *arg)
 {
-	write_down(of, trace, arg);
+	write_down(of, call, arg);
 	strcat(record, "then ");
 	watch();
 }
@@ -927,14 +927,14 @@ END_TEST
 
 /* --- channels that end in a call that is watched ---------------------------------------- */
 
-static void look_at_closed(struct asyncore_map *of, const struct asyncore_trace *trace, void *arg)
+static void look_at_closed(struct asyncore_map *of, const struct asyncore_trace *call, void *arg)
 {
 	char text[256];
 
-	write_down(of, trace, arg);
-	ck_assert_int_eq(asyncore_socket(trace->channel), -1);
-	ck_assert_int_eq(asyncore_fileno(trace->channel), -1);
-	ck_assert_int_gt(asyncore_repr(trace->channel, text, sizeof text), 0);
+	write_down(of, call, arg);
+	ck_assert_int_eq(asyncore_socket(call->channel), -1);
+	ck_assert_int_eq(asyncore_fileno(call->channel), -1);
+	ck_assert_int_gt(asyncore_repr(call->channel, text, sizeof text), 0);
 	ck_assert_int_eq(probes_disposed, 0);
 }
 
