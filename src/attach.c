@@ -51,6 +51,7 @@ int asyncore_map_set_timeout(struct asyncore_map *map, double seconds)
 	if (map == NULL)
 		return -ENOMEM;
 	map->refresh = seconds;
+	poller_serve_no_more(&map->poller);
 	poller_serve_soon(map);
 	return 0;
 }

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 
 typedef int handler(struct asyncore_dispatcher *);
 
@@ -171,17 +170,6 @@ static int dispatch_channel(struct asyncore_channel *c)
 
 /* --- all channels that fired ------------------------------------------------------ */
 
-/* Forgotten ones first. */
-static int by_seq(const void *a, const void *b)
-{
-	const struct asyncore_channel *left = *(struct asyncore_channel *const *)a;
-	const struct asyncore_channel *right = *(struct asyncore_channel *const *)b;
-
-	if (left == NULL || right == NULL)
-		return (left != NULL) - (right != NULL);
-	return (left->seq > right->seq) - (left->seq < right->seq);
-}
-
 /* The method for a kind of event.  The base body of handle_read_event() does nothing but
  * call handle_read() on a channel that is neither accepting nor connecting. */
 static inline handler *event_method(const struct asyncore_channel *c, unsigned event)
@@ -245,31 +233,19 @@ static COLD int dispatch_channels(struct asyncore_map *map, size_t first)
 	return r;
 }
 
-/* Forget what stands on the stack from `first` on.  Level triggers bring it back. */
-static COLD void drop_marks(struct asyncore_map *map, size_t first)
-{
-	size_t i;
-
-	for (i = first; i < map->nfired; i++)
-		if (map->fired[i] != NULL)
-			map->fired[i]->fired = 0;
-	map->nfired = first;
-}
-
 /* Deliver what stands on the stack from `first` on, and pop it. */
 static int dispatch(struct asyncore_map *map, size_t first, bool use_poll)
 {
 	const size_t end = map->nfired;
 	int r;
 
-	/* Mostly they are in map order already. */
 	if (map->fired_disorder)
-		qsort(map->fired + first, map->nfired - first, sizeof *map->fired, by_seq);
+		map_sort_fired(map, first);
 	r = use_poll ? dispatch_channels(map, first)
 		     : dispatch_kinds(map, first, map->fired_events);
 	/* Marked meanwhile by a pass of another map on the same base. */
 	if (map->nfired > end)
-		drop_marks(map, end);
+		map_drop_fired(map, end);
 	if (r >= 0)
 		map->nfired = first;
 	return r;
@@ -465,23 +441,22 @@ int loop_serve(struct asyncore_map *map)
 
 	forget_past(map);
 	map->depth++;
-	interest_fire_always(map);
+	if (map->nalways_wanted > 0)
+		interest_fire_always(map);
 	r = dispatch(map, 0, false);
 	if (r < 0)
-		drop_marks(map, 0);
+		map_drop_fired(map, 0);
 	begin_collecting(map);
 	if (r >= 0 && is_due(map))
 		r = run_due(map);
-	if (r >= 0)
-		r = exit_or(map, interest_refresh(map, false));
-	r = end_pass(map, r);
+	if (r >= 0 && interest_is_stale(map, false))
+		r = interest_refresh(map, false);
+	r = end_pass(map, exit_or(map, r));
 	map->poller.timer_fired = false;
 	poller_settle(map);
 	/* Those behind a predicate that raised were not asked. */
 	if (has_work(map) || (r < 0 && map->nasked > 0))
-		poller_serve_within(map, 0);
-	else if (map->size > 0 && map->nasked > 0 && map->refresh > 0)
-		poller_serve_within(map, map->refresh);
+		poller_serve_after(map);
 	return r;
 }
 
@@ -513,7 +488,7 @@ static int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll)
 	if (r >= 0)
 		r = dispatch(map, first, use_poll);
 	if (r < 0)
-		drop_marks(map, first);
+		map_drop_fired(map, first);
 	else if (is_due(map))
 		r = run_due(map);
 	return end_pass(map, r);

@@ -430,12 +430,7 @@ void map_sweep(struct asyncore_map *map)
 	map->sweeping = false;
 }
 
-/* --- what the poller reports ---------------------------------------------------- */
-
-bool map_grow_fired(struct asyncore_map *map)
-{
-	return map_reserve(&map->fired, &map->fired_size, map->nfired + 1) == 0;
-}
+/* --- pausing --------------------------------------------------------------------- */
 
 void map_pause(struct asyncore_channel *c)
 {

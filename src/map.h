@@ -144,6 +144,10 @@ static inline bool map_has_touched(const struct asyncore_map *map)
 /* The stack of fired channels is full: make it larger.  False if that cannot be. */
 bool map_grow_fired(struct asyncore_map *map);
 
+/* Put those from `first` on in map order; or forget them: level triggers bring them back. */
+void map_sort_fired(struct asyncore_map *map, size_t first);
+COLD void map_drop_fired(struct asyncore_map *map, size_t first);
+
 /* Something happened to a channel: mark it for the pass.  When there is no memory the mark
  * is dropped; the event, being level triggered, comes again. */
 static inline void map_fire(struct asyncore_channel *c, unsigned events)
@@ -158,8 +162,6 @@ static inline void map_fire(struct asyncore_channel *c, unsigned events)
 		map->fired_disorder = true;
 	map->fired_seq = c->seq;
 	map->fired[map->nfired++] = c;
-	if (!map->poller.waiting)
-		poller_serve_soon(map);
 }
 
 /* Outside any pass: dispose of what nobody refers to. */

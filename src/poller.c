@@ -36,17 +36,25 @@ size_t poller_event_size(void)
 
 /* --- channels --------------------------------------------------------------------- */
 
-/* What libevent calls marks, and does nothing else. */
+/* What libevent calls marks; and if the application runs the base, the last one serves. */
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
+	struct asyncore_channel *c = arg;
+
 	(void)fd, (void)what;
-	map_fire(arg, EVENT_READ);
+	map_fire(c, EVENT_READ);
+	if (!c->map->poller.waiting)
+		poller_serve_now(c->map);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *arg)
 {
+	struct asyncore_channel *c = arg;
+
 	(void)fd, (void)what;
-	map_fire(arg, EVENT_WRITE);
+	map_fire(c, EVENT_WRITE);
+	if (!c->map->poller.waiting)
+		poller_serve_now(c->map);
 }
 
 /* What libevent left in errno, if it did. */
@@ -178,8 +186,9 @@ static COLD int set_timer(struct poller *p, int64_t due)
 		.it_value = { .tv_sec = due / 1000000000, .tv_nsec = due % 1000000000 },
 	};
 
-	if (!event_pending(p->timer, EV_READ, NULL) && event_add(p->timer, NULL) < 0)
+	if (!p->timer_watched && event_add(p->timer, NULL) < 0)
 		return -ENOMEM;
+	p->timer_watched = true;
 	if (timerfd_settime(p->timer_fd, TFD_TIMER_ABSTIME, &at, NULL) < 0)
 		return -errno;
 	p->timer_set = true;
@@ -237,8 +246,8 @@ int poller_wait(struct asyncore_map *map, int64_t timeout)
 	int r;
 
 	/* This pass does the work; and a pending event of ours would end the wait. */
-	if (!p->own_base)
-		event_del(p->serve);
+	if (p->serve_set || p->ask_set)
+		poller_serve_no_more(p);
 	p->timer_fired = false;
 	if (timeout != 0 && timeout != POLLER_FOREVER && map->nalways_wanted == 0) {
 		deadline = timer_clock() + timeout;
@@ -264,11 +273,34 @@ static void settle_timer(struct asyncore_map *map)
 	struct poller *p = &map->poller;
 
 	if (due == INT64_MAX) {
-		event_del(p->timer);
-		p->timer_set = false;
-	} else if (!p->timer_set || p->timer_due != due) {
-		/* If that fails it is tried again with the next thing that happens. */
+		if (p->timer_watched)
+			event_del(p->timer);
+		p->timer_set = p->timer_watched = false;
+	} else if (!p->timer_set || p->timer_due > due) {
+		/* (One that comes too early is set again then.)  If it fails it is tried again with
+		 * the next thing that happens. */
 		set_timer(p, due);
+	}
+}
+
+static void settle_asking(struct asyncore_map *map)
+{
+	const bool wanted = map->size > 0 && map->nasked > 0 && map->refresh > 0;
+	struct poller *p = &map->poller;
+
+	if (wanted == p->ask_set)
+		return;
+	if (wanted) {
+		const int64_t us = poller_timeout(map->refresh) / 1000;
+		const struct timeval tv = {
+			.tv_sec = (time_t)(us / 1000000),
+			.tv_usec = (suseconds_t)(us % 1000000),
+		};
+
+		p->ask_set = event_add(p->ask, &tv) == 0;
+	} else {
+		event_del(p->ask);
+		p->ask_set = false;
 	}
 }
 
@@ -279,6 +311,7 @@ void poller_settle(struct asyncore_map *map)
 	if (p->own_base)
 		return;
 	settle_timer(map);
+	settle_asking(map);
 	if (p->calls != NULL && !calls_expected(map))
 		event_del(p->calls);
 	else if (p->calls != NULL && !event_pending(p->calls, EV_READ, NULL))
@@ -287,7 +320,7 @@ void poller_settle(struct asyncore_map *map)
 		evtimer_del(p->resume);
 		/* One more turn, if there is somebody to be told. */
 		if (!map->filled || map->empty == NULL)
-			evtimer_del(p->serve);
+			poller_serve_no_more(p);
 	}
 }
 
@@ -295,21 +328,26 @@ void poller_serve_soon(struct asyncore_map *map)
 {
 	struct poller *p = &map->poller;
 
-	if (!p->own_base && !p->waiting)
-		event_active(p->serve, EV_TIMEOUT, 1);
+	if (p->serve_set || p->own_base || p->waiting)
+		return;
+	event_active(p->serve, EV_TIMEOUT, 1);
+	p->serve_set = true;
 }
 
-void poller_serve_within(struct asyncore_map *map, double seconds)
+void poller_serve_after(struct asyncore_map *map)
 {
-	const int64_t ns = poller_timeout(seconds);
-	const struct timeval tv = {
-		.tv_sec = (time_t)(ns / 1000000000),
-		.tv_usec = (suseconds_t)(ns % 1000000000 / 1000),
-	};
+	const struct timeval now = { .tv_sec = 0 };
 	struct poller *p = &map->poller;
 
-	if (!p->own_base && (seconds == 0 || !evtimer_pending(p->serve, NULL)))
-		evtimer_add(p->serve, &tv);
+	if (!p->own_base)
+		p->serve_set = event_add(p->serve, &now) == 0;
+}
+
+void poller_serve_no_more(struct poller *p)
+{
+	event_del(p->serve);
+	event_del(p->ask);
+	p->serve_set = p->ask_set = false;
 }
 
 int poller_resume_later(struct asyncore_map *map)

@@ -4,8 +4,9 @@
  * poller.h - libevent, seen from the rest of the library.
  *
  * poller.c (channels, waiting) and poller_events.c (the map's own events) are the only files
- * that know struct event and struct event_base.  Their callbacks run no user code: they mark channels as fired (map_fire()), so no frame of
- * libevent lies under a handler and a handler may run the loop again.
+ * that know struct event and struct event_base.  In a pass of ours their callbacks run no
+ * user code: they mark channels as fired (map_fire()), so no frame of libevent lies under a
+ * handler and a handler may run the loop again.
  */
 
 #ifndef POLLER_H
@@ -35,6 +36,9 @@ struct poller {
 	int timer_fd;		/* ends a wait */
 	struct event *timer;
 	struct event *serve;	/* works for a map whose base the application runs */
+	struct event *ask;	/* has it work now and then though nothing happened */
+	bool serve_set, ask_set;	/* they are active or wait for their time */
+	bool timer_watched;
 	struct event *resume;	/* ends the pause of listeners without descriptors */
 	struct event *urgent;	/* urgent data came; made for the first channel that wants it */
 	int urgent_fd;
@@ -94,9 +98,15 @@ int poller_reinit(struct asyncore_map *map);
  * this pass of libevent. */
 void poller_serve_soon(struct asyncore_map *map);
 
-/* The same, but at the latest after so many seconds; with 0 after the application's own
- * events had their turn. */
-void poller_serve_within(struct asyncore_map *map, double seconds);
+/* The same, but after the application's own events had their turn. */
+void poller_serve_after(struct asyncore_map *map);
+
+/* In a callback of libevent's, the last thing there: the same, and at once if nothing else is
+ * to be called in this pass of libevent.  Not while a pass of ours is waiting. */
+void poller_serve_now(struct asyncore_map *map);
+
+/* No event of `serve` or `ask` is to come. */
+void poller_serve_no_more(struct poller *p);
 
 /* After a moment, let every paused listener go on.  0 or a negative errno. */
 int poller_resume_later(struct asyncore_map *map);

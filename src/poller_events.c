@@ -21,8 +21,9 @@
 
 static void on_urgent(evutil_socket_t fd, short what, void *arg)
 {
-	(void)what, (void)arg;
+	(void)what;
 	urgent_collect(fd);
+	poller_serve_now(arg);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -33,7 +34,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	map->poller.timer_set = false;
 	map->poller.timer_fired = read(fd, &count, sizeof count) == sizeof count;
-	poller_serve_soon(map);
+	poller_serve_now(map);
 }
 
 static void on_calls(evutil_socket_t fd, short what, void *arg)
@@ -44,7 +45,7 @@ static void on_calls(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	map->poller.woken = read(fd, &count, sizeof count) == sizeof count ||
 			    map->poller.woken;
-	poller_serve_soon(map);
+	poller_serve_now(map);
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *arg)
@@ -53,19 +54,14 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 	map_resume(arg);
 }
 
-static void on_serve(evutil_socket_t fd, short what, void *arg)
+/* The application runs the base: this is our pass. */
+static void serve(struct asyncore_map *map)
 {
-	struct asyncore_map *map = arg;
 	struct poller *p = &map->poller;
 	struct event_base *base = p->base;
 	bool leave;
 	int r;
 
-	(void)fd, (void)what;
-	/* Is there a pass of our own that does the work?  (It may be another map's pass on
-	 * this base, out of one of our handlers, that brought us here.) */
-	if (p->waiting || map->depth > 0)
-		return;
 	p->serving = true;
 	map->users++;
 	r = loop_serve(map);
@@ -77,6 +73,38 @@ static void on_serve(evutil_socket_t fd, short what, void *arg)
 		event_base_loopbreak(base);
 	p->serving = false;
 	map_unuse(map);
+}
+
+static void on_serve(evutil_socket_t fd, short what, void *arg)
+{
+	struct asyncore_map *map = arg;
+
+	(void)fd, (void)what;
+	map->poller.serve_set = false;
+	/* Is there a pass of our own that does the work?  (It may be another map's pass on
+	 * this base, out of one of our handlers, that brought us here.) */
+	if (!map->poller.waiting && map->depth == 0)
+		serve(map);
+}
+
+void poller_serve_now(struct asyncore_map *map)
+{
+	struct poller *p = &map->poller;
+
+	if (p->serve_set || p->own_base || p->waiting)
+		return;
+	/* libevent has taken the event that calls us off its list. */
+	if (map->depth == 0 &&
+	    event_base_get_num_events(p->base, EVENT_BASE_COUNT_ACTIVE) == 0)
+		serve(map);
+	else
+		poller_serve_soon(map);
+}
+
+static void on_ask(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	poller_serve_now(arg);
 }
 
 /* An event of ours.  libevent gives it the middle priority of now; ours does not change when
@@ -164,8 +192,10 @@ int poller_init(struct asyncore_map *map, struct event_base *base)
 	p->priority = event_base_get_npriorities(p->base) / 2;
 	p->timer = poller_event(p, p->timer_fd, EV_READ | EV_PERSIST, on_timer, map);
 	p->resume = poller_event(p, -1, 0, on_resume, map);
-	p->serve = poller_event(p, -1, 0, on_serve, map);
-	if (p->timer != NULL && p->resume != NULL && p->serve != NULL)
+	/* Persistent: libevent has less to do, and `ask` keeps its time. */
+	p->serve = poller_event(p, -1, EV_PERSIST, on_serve, map);
+	p->ask = poller_event(p, -1, EV_PERSIST, on_ask, map);
+	if (p->timer != NULL && p->resume != NULL && p->serve != NULL && p->ask != NULL)
 		return 0;
 fail:
 	poller_free(map);
@@ -189,6 +219,7 @@ void poller_free(struct asyncore_map *map)
 	p->timer_fd = -1;
 	free_event(&p->resume);
 	free_event(&p->serve);
+	free_event(&p->ask);
 	free_event(&p->urgent);
 	urgent_close(p->urgent_fd);
 	p->urgent_fd = -1;
@@ -267,7 +298,9 @@ int poller_set_priority(struct asyncore_map *map, int priority)
 	set_priority(p->timer, priority);
 	set_priority(p->calls, priority);
 	set_priority(p->urgent, priority);
+	poller_serve_no_more(p);
 	set_priority(p->serve, priority);
+	set_priority(p->ask, priority);
 	set_priority(p->resume, priority);
 	return resting ? poller_resume_later(map) : 0;
 }
@@ -286,7 +319,7 @@ static int replace(int fd, int by)
 static int renew_timer(struct poller *p)
 {
 	event_del(p->timer);
-	p->timer_set = false;
+	p->timer_set = p->timer_watched = false;
 	return replace(p->timer_fd,
 		       timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
 }

@@ -75,6 +75,7 @@
 #define map_add asyncore__map_add
 #define map_borrow_buffer asyncore__map_borrow_buffer
 #define map_clear asyncore__map_clear
+#define map_drop_fired asyncore__map_drop_fired
 #define map_forget asyncore__map_forget
 #define map_grow_fired asyncore__map_grow_fired
 #define map_or_default asyncore__map_or_default
@@ -84,6 +85,7 @@
 #define map_reserve asyncore__map_reserve
 #define map_resume asyncore__map_resume
 #define map_return_buffer asyncore__map_return_buffer
+#define map_sort_fired asyncore__map_sort_fired
 #define map_sweep asyncore__map_sweep
 #define map_take_from_agenda asyncore__map_take_from_agenda
 #define map_unuse asyncore__map_unuse
@@ -100,8 +102,10 @@
 #define poller_reinit asyncore__poller_reinit
 #define poller_renew_urgent asyncore__poller_renew_urgent
 #define poller_resume_later asyncore__poller_resume_later
+#define poller_serve_after asyncore__poller_serve_after
+#define poller_serve_no_more asyncore__poller_serve_no_more
+#define poller_serve_now asyncore__poller_serve_now
 #define poller_serve_soon asyncore__poller_serve_soon
-#define poller_serve_within asyncore__poller_serve_within
 #define poller_set_priority asyncore__poller_set_priority
 #define poller_settle asyncore__poller_settle
 #define poller_timeout asyncore__poller_timeout

@@ -1465,10 +1465,13 @@ static volatile sig_atomic_t signals, pull_result, errno_changed;
 
 static void pull_on_signal(int number)
 {
+	const int before = errno;
+
 	(void)number;
 	errno = ELOOP;
 	pull_result = asyncore_trigger_pull(trigger);
 	errno_changed |= errno != ELOOP;
+	errno = before;
 	signals = signals + 1;
 }
 

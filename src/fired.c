@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* fired.c - the stack of channels that fired (see map.h). */
+
+#include "map.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool map_grow_fired(struct asyncore_map *map)
+{
+	return map_reserve(&map->fired, &map->fired_size, map->nfired + 1) == 0;
+}
+
+void map_drop_fired(struct asyncore_map *map, size_t first)
+{
+	size_t i;
+
+	for (i = first; i < map->nfired; i++)
+		if (map->fired[i] != NULL)
+			map->fired[i]->fired = 0;
+	map->nfired = first;
+}
+
+/* Forgotten ones first. */
+static int by_seq(const void *a, const void *b)
+{
+	const struct asyncore_channel *left = *(struct asyncore_channel *const *)a;
+	const struct asyncore_channel *right = *(struct asyncore_channel *const *)b;
+
+	if (left == NULL || right == NULL)
+		return (left != NULL) - (right != NULL);
+	return (left->seq > right->seq) - (left->seq < right->seq);
+}
+
+static inline uint64_t seq_of(const struct asyncore_channel *c)
+{
+	return c != NULL ? c->seq : 0;
+}
+
+/* The end of the run that is in order from `i` on. */
+static size_t end_of_run(struct asyncore_channel **fired, size_t i, size_t n)
+{
+	uint64_t last = seq_of(fired[i]), seq;
+
+	while (++i < n && (seq = seq_of(fired[i])) >= last)
+		last = seq;
+	return i;
+}
+
+/*
+ * Merge runs until there is one.  epoll tells what is ready in the order of its own list, in
+ * which what is busy keeps its place: mostly map order, cut once and put together
+ * the other way round.
+ */
+static void merge_runs(struct asyncore_channel **fired, size_t n, struct asyncore_channel **spare)
+{
+	size_t first, second, end = 0;
+
+	while (n > 1 && (second = end_of_run(fired, 0, n)) < n) {
+		for (first = 0; second < n; first = end, second = end_of_run(fired, first, n)) {
+			struct asyncore_channel **a = spare, **b = fired + second, **out = fired + first;
+			struct asyncore_channel **a_end = spare + (second - first), **b_end;
+
+			end = end_of_run(fired, second, n);
+			b_end = fired + end;
+			memcpy(spare, out, (second - first) * sizeof *out);
+			while (a < a_end && b < b_end)
+				*out++ = seq_of(*b) < seq_of(*a) ? *b++ : *a++;
+			while (a < a_end)
+				*out++ = *a++;
+			if (end == n)
+				break;
+		}
+	}
+}
+
+void map_sort_fired(struct asyncore_map *map, size_t first)
+{
+	const size_t end = map->nfired;
+
+	/* The room behind them is spare. */
+	if (map_reserve(&map->fired, &map->fired_size, 2 * end - first) == 0)
+		merge_runs(map->fired + first, end - first, map->fired + end);
+	else
+		qsort(map->fired + first, end - first, sizeof *map->fired, by_seq);
+}
