@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include <asynchat.h>
+#include <asyncore_event.h>
 
 enum { LONGEST_LINE = 1000, LONGEST_NICK = 20, MOST_WAITING = 256 * 1024 };
 
@@ -224,64 +225,46 @@ static int server_init(struct asyncore_dispatcher *self, int port)
 	return err;
 }
 
-/* --- the end: a signal writes to a pipe, and a channel reads it ------------------------- */
+/* --- the end: a signal pulls a trigger, which ends the loop ----------------------------- */
 
-static int signal_pipe[2];
+static struct asyncore_trigger *stop;
 
 static void on_signal(int number)
 {
-	const int saved = errno;
-	const ssize_t n = write(signal_pipe[1], "", 1);
-
-	(void)number, (void)n;
-	errno = saved;
+	(void)number;
+	asyncore_trigger_pull(stop);
 }
 
-static int stopper_read(struct asyncore_dispatcher *self)
+static int leave_loop(struct asyncore_map *map, void *arg)
 {
-	(void)self;
+	(void)map, (void)arg;
 	return ASYNCORE_EXIT_NOW;
 }
-
-static int stopper_writable(struct asyncore_dispatcher *self)
-{
-	(void)self;
-	return 0;
-}
-
-static const struct asyncore_dispatcher_type stopper_type = {
-	.base = &asyncore_file_dispatcher_type,
-	.name = "stopper",
-	.flags = ASYNCORE_PREDICATES_STABLE,
-	.writable = stopper_writable,
-	.handle_read = stopper_read,
-};
 
 int main(int argc, char **argv)
 {
 	/* A second signal kills, as if we were not there. */
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
-	struct asyncore_file_dispatcher stopper;
 	struct asyncore_dispatcher server;
 	int err;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (pipe(signal_pipe) < 0 || sigaction(SIGTERM, &action, NULL) < 0 ||
+	stop = asyncore_trigger_new(NULL, leave_loop, NULL, NULL);
+	if (stop == NULL || sigaction(SIGTERM, &action, NULL) < 0 ||
 	    sigaction(SIGINT, &action, NULL) < 0) {
 		perror("chat_server");
 		return EXIT_FAILURE;
 	}
-	err = asyncore_file_dispatcher_init(&stopper, &stopper_type, signal_pipe[0], NULL);
-	if (err == 0)
-		err = server_init(&server, argc > 1 ? atoi(argv[1]) : 4000);
+	err = server_init(&server, argc > 1 ? atoi(argv[1]) : 4000);
 	if (err == 0)
 		err = asyncore_loop(ASYNCORE_TIMEOUT, false, NULL, -1);
 	if (err == ASYNCORE_EXIT_NOW)
 		tell(NULL, "* The server ends.");
 	else if (err < 0)
 		fprintf(stderr, "chat_server: %s\n", strerror(-err));
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	asyncore_trigger_free(stop);	/* nobody pulls it any more */
 	asyncore_map_free(NULL);	/* closes every channel that is left */
-	close(signal_pipe[0]);
-	close(signal_pipe[1]);
 	return err == ASYNCORE_EXIT_NOW ? EXIT_SUCCESS : EXIT_FAILURE;
 }

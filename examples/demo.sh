@@ -5,8 +5,8 @@
 #
 #	examples/demo.sh [BUILD_DIR]
 #
-# BUILD_DIR holds examples/http_server, http_client and echo_server; it is the current
-# directory otherwise.  DEMO_RUN is put before each of them, as DEMO_RUN="valgrind -q".
+# BUILD_DIR holds examples/http_server and the others; it is the current directory otherwise.
+# DEMO_RUN is put before each of them, as DEMO_RUN="./libtool --mode=execute valgrind -q".
 # Exit status: 0 when all was right, 1 when not, 77 when there is no curl for it.
 
 set -u
@@ -29,7 +29,7 @@ trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 
 say() {
-	printf '%-12s %s\n' "$1" "$2"
+	printf '%-13s %s\n' "$1" "$2"
 }
 
 die() {
@@ -39,21 +39,25 @@ die() {
 	exit 1
 }
 
-# start NAME ARGUMENT... - run a server; sets pid, and port to the one that it prints
+# start COUNT NAME ARGUMENT... - run a program of so many servers; sets pid, ports to what it
+# prints, and port to the first of them
 start() {
-	local name=$1 deadline=$((SECONDS + limit))
-	shift
+	local count=$1 name=$2 deadline=$((SECONDS + limit)) line
+	shift 2
 	${DEMO_RUN:-} "$programs/$name" "$@" >"$work/$name.out" 2>"$work/$name.err" &
 	pid=$!
-	port=
-	until [ -n "$port" ]; do
+	ports=()
+	until [ ${#ports[@]} -ge "$count" ]; do
 		if ! kill -0 "$pid" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
 			die "$name" "did not start" "$work/$name.out" "$work/$name.err"
 		fi
 		sleep 0.05
-		port=$(sed -n '1s/.*[: ]\([0-9]*\)[/)]$/\1/p' "$work/$name.out")
+		ports=($(sed -n 's/.*[: ]\([0-9]\{1,\}\)[/)]\{0,1\}$/\1/p' "$work/$name.out"))
 	done
-	say "$name" "$(head -n 1 "$work/$name.out")"
+	port=${ports[0]}
+	while read -r line; do
+		say "$name" "$line"
+	done <"$work/$name.out"
 }
 
 # stop NAME STATUS - SIGTERM, and expect it to end with STATUS and to listen no more
@@ -69,8 +73,19 @@ stop() {
 	pid=
 	[ $got -eq "$want" ] ||
 		die "$name" "ended with status $got, not $want" "$work/$name.err"
-	(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && die "$name" "still listens"
+	for port in "${ports[@]}"; do
+		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && die "$name" "still listens"
+	done
 	say "$name" "ended by SIGTERM, status $got, and listens no more"
+}
+
+# hear NAME PATTERN - read a line from descriptor 3, which the pattern has to match
+hear() {
+	local answer
+	read -r -t $limit answer <&3 || die "$1" "gave no answer"
+	answer=${answer%$'\r'}
+	[[ $answer == $2 ]] || die "$1" "answered '$answer', not '$2'"
+	say "$1" "answered '$answer'"
 }
 
 if ! curl --help all 2>/dev/null | grep -q -e --parallel-max; then
@@ -80,7 +95,7 @@ fi
 
 # --- the HTTP server: many files at a time, with curl --------------------------------
 
-start http_server -p 0 "$root"
+start 1 http_server -p 0 "$root"
 url=http://127.0.0.1:$port
 
 (cd "$root" && find . -name '.?*' -prune -o \
@@ -116,23 +131,53 @@ sed $'1,/^\r$/d' "$work/reply" >"$work/body"
 cmp "$root/$file" "$work/body" || die http_client "$file differs" "$work/reply"
 say http_client "fetched $file: $(wc -c <"$work/body") bytes, identical"
 
+# --- two pages at once, from a server that is given by name (not in every build) --------
+
+pages=0
+if [ -x "$programs/fetch" ] && grep -qsw localhost /etc/hosts; then
+	timeout $limit ${DEMO_RUN:-} "$programs/fetch" "http://localhost:$port/README" \
+		"http://localhost:$port/COPYING" >"$work/fetched" ||
+		die fetch "ended with status $?" "$work/fetched"
+	for file in README COPYING; do
+		grep -q "^200 *$(($(wc -c <"$root/$file"))) bytes .*/$file\$" "$work/fetched" ||
+			die fetch "$file is not whole" "$work/fetched"
+		pages=$((pages + 1))
+	done
+	while read -r line; do
+		say fetch "$line"
+	done <"$work/fetched"
+fi
+
 stop http_server 0
 logged=$(grep -c '^log: 127\.0\.0\.1 ' "$work/http_server.err")
-[ "$logged" -eq $((files + 2)) ] || die http_server "logged $logged requests, not $((files + 2))"
+expected=$((files + 2 + pages))
+[ "$logged" -eq $expected ] || die http_server "logged $logged requests, not $expected"
 say http_server "logged $logged requests"
 
 # --- the echo server -----------------------------------------------------------------
 
-start echo_server 0
+start 1 echo_server 0
 exec 3<>"/dev/tcp/127.0.0.1/$port" || die echo_server "refused the connection"
 for line in "All things come" "to those" "who wait."; do
 	printf '%s\n' "$line" >&3
-	read -r -t $limit answer <&3 || die echo_server "gave no answer"
-	[ "$answer" = "$line" ] || die echo_server "answered '$answer' to '$line'"
-	say echo_server "echoed '$answer'"
+	hear echo_server "$line"
 done
 exec 3>&-
 say echo_server "$(tail -n 1 "$work/echo_server.out")"
 stop echo_server $((128 + 15))		# as the one in Python, it has no handler for it
+
+# --- an asyncore service in a program on libevent, beside a service of that ----------------
+
+start 2 attached_chat
+exec 3<>"/dev/tcp/127.0.0.1/${ports[0]}" || die attached_chat "refused daytime"
+hear attached_chat '[12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] *:*:*'
+exec 3<>"/dev/tcp/127.0.0.1/${ports[1]}" || die attached_chat "refused shout"
+printf 'who waits\nfor all things?\n' >&3
+hear attached_chat 'WHO WAITS'
+hear attached_chat 'FOR ALL THINGS?'
+stop attached_chat 0
+hear attached_chat 'GOODBYE.'
+exec 3>&-
+say attached_chat "$(tail -n 1 "$work/attached_chat.out")"
 
 echo "all right"

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include <asynchat.h>
+#include <asyncore_event.h>
 
 enum { MOST = 1024 * 1024 };
 
@@ -393,39 +394,21 @@ static int http_server_init(struct http_server *server, const char *host, int po
  *	def stop(number, frame):
  *	    raise asyncore.ExitNow
  *
- * A handler of a signal in C must not: it writes to a pipe, and a channel that reads the
- * pipe raises.
+ * A handler of a signal in C must not: it pulls a trigger, whose call raises in the loop.
  */
-static int signal_pipe[2];
+static struct asyncore_trigger *trigger;
 
 static void stop(int number)
 {
-	const int saved = errno;
-	const ssize_t n = write(signal_pipe[1], "", 1);
-
-	(void)number, (void)n;
-	errno = saved;
+	(void)number;
+	asyncore_trigger_pull(trigger);
 }
 
-static int stopper_read(struct asyncore_dispatcher *self)
+static int raise_exit_now(struct asyncore_map *map, void *arg)
 {
-	(void)self;
+	(void)map, (void)arg;
 	return ASYNCORE_EXIT_NOW;
 }
-
-static int stopper_writable(struct asyncore_dispatcher *self)
-{
-	(void)self;
-	return 0;
-}
-
-static const struct asyncore_dispatcher_type stopper_type = {
-	.base = &asyncore_file_dispatcher_type,
-	.name = "stopper",
-	.flags = ASYNCORE_PREDICATES_STABLE,
-	.writable = stopper_writable,
-	.handle_read = stopper_read,
-};
 
 /*
  *	print('Listening at %s' % repr(server.socket.getsockname()), flush=True)
@@ -457,17 +440,15 @@ int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = stop };
 	int port = argc > 1 ? atoi(argv[1]) : 8080, err;
-	struct asyncore_file_dispatcher stopper;
 	struct http_server server;
 
-	if (pipe(signal_pipe) < 0 || sigaction(SIGTERM, &action, NULL) < 0 ||
+	trigger = asyncore_trigger_new(NULL, raise_exit_now, NULL, NULL);
+	if (trigger == NULL || sigaction(SIGTERM, &action, NULL) < 0 ||
 	    sigaction(SIGINT, &action, NULL) < 0) {
 		perror("http_request_handler");
 		return EXIT_FAILURE;
 	}
 	err = http_server_init(&server, "localhost", port);
-	if (err == 0)
-		err = asyncore_file_dispatcher_init(&stopper, &stopper_type, signal_pipe[0], NULL);
 	if (err == 0) {
 		print_address(&server);
 		err = asyncore_loop(ASYNCORE_TIMEOUT, false, NULL, -1);
@@ -476,8 +457,9 @@ int main(int argc, char **argv)
 		printf("%d sessions left\n", server.sessions);
 	else if (err < 0)
 		fprintf(stderr, "http_request_handler: %s\n", strerror(-err));
+	signal(SIGTERM, SIG_IGN);	/* it is ending; nobody pulls the trigger any more */
+	signal(SIGINT, SIG_IGN);
+	asyncore_trigger_free(trigger);
 	asyncore_map_free(NULL);
-	close(signal_pipe[0]);
-	close(signal_pipe[1]);
 	return err == ASYNCORE_EXIT_NOW ? EXIT_SUCCESS : EXIT_FAILURE;
 }
