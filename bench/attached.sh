@@ -31,10 +31,10 @@ trap 'rm -rf "$out"' EXIT
 rows="
 libevent           1,50,full  echo_libevent
 loop               1,50,full  echo_asyncore
-loop-on-app-base   1,50,full  echo_attached loop
-attached           1,50,full  echo_attached
-loop-asked         1          echo_attached loop asked
-attached-asked     1          echo_attached asked
+loop-on-app-base   1,50,full  echo_asyncore loop
+attached           1,50,full  echo_asyncore attached
+loop-asked         1          echo_asyncore loop asked
+attached-asked     1          echo_asyncore attached asked
 "
 
 # run CONNECTIONS ROUNDS SERVER TOOL...: the server under the tool, with the load.
