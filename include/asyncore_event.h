@@ -116,8 +116,8 @@ ASYNCORE_API int asyncore_set_idle_timeout(struct asyncore_dispatcher *d, double
  * event_base_dispatch(), because a call may come.  It outlives the map: what is posted
  * after that is refused.
  * new: the map's thread; NULL with errno: ENOMEM, EMFILE ..., ESHUTDOWN in
- * asyncore_map_free().  ref and unref: any thread that
- * holds one, and NULL is ignored; ref returns its argument.
+ * asyncore_map_free().  ref and unref: any thread that holds one, and NULL is ignored; ref
+ * returns its argument.
  */
 struct asyncore_poster;
 ASYNCORE_API struct asyncore_poster *asyncore_poster_new(struct asyncore_map *map);
@@ -143,10 +143,10 @@ ASYNCORE_API int asyncore_call_soon(struct asyncore_poster *poster, asyncore_cal
  * A trigger calls one function on the map's thread, soon after it was pulled: from any
  * thread, and from a signal handler.  It needs no memory to be pulled; several pulls before
  * the call runs are one.  It holds a poster: asyncore_loop() goes on while it exists.
- * new: the map's thread; NULL with errno: EINVAL without a call, and as for a poster.  free:
- * the map's thread, also from the call, when
- * nobody pulls it any more (take the signal handler away first), also after the map was
- * freed; release(arg) runs, and a call that was still to come does not.  NULL is ignored.
+ * new: the map's thread; NULL with errno: EINVAL without a call, and as for a poster.
+ * free: the map's thread, also from the call, when nobody pulls it any more (take the signal
+ * handler away first), also after the map was freed; release(arg) runs, and a call that was
+ * still to come does not.  NULL is ignored.
  * pull: errors: -ESHUTDOWN when the map was freed.  errno is left as it was.
  */
 struct asyncore_trigger;
@@ -178,8 +178,7 @@ ASYNCORE_API int asyncore_map_priority(struct asyncore_map *map);
  * How often the application's loop has predicates asked that may change at any time: after
  * every batch of channel events, timers or posted calls, after anything the library was told,
  * and at the latest after so many seconds without any of these.  ASYNCORE_TIMEOUT by default;
- * negative for no limit.
- * (asyncore_loop() has an argument for this.)
+ * negative for no limit.  (asyncore_loop() has an argument for this.)
  * Errors: -EINVAL for 0 and for what is not a number.
  */
 ASYNCORE_API int asyncore_map_set_timeout(struct asyncore_map *map, double seconds);
@@ -264,7 +263,8 @@ ASYNCORE_API int asyncore_map_set_trace_cb(struct asyncore_map *map,
 
 /*
  * The same for what was called from no other call (depth 0: by the loop) and took longer
- * than `limit` seconds: it kept everybody else waiting.  Costs two readings of the clock for every call.
+ * than `limit` seconds: it kept everybody else waiting.  Costs two readings of the clock for
+ * every call.
  * Errors: -EINVAL for a limit that is negative or not a number.
  */
 ASYNCORE_API int asyncore_map_set_slow_cb(struct asyncore_map *map, double limit,
