@@ -281,7 +281,7 @@ int async_chat_push_reference(struct async_chat *chat, const void *data, size_t 
 
 	if (state == NULL || (data == NULL && len > 0))
 		r = -EINVAL;
-	else if (len > 0 && (r = fifo_push_reference(&state->fifo, data, len, release, arg)) == 0)
+	else if (len > 0 && fifo_push_reference(&state->fifo, data, len, release, arg) == 0)
 		return queued(chat);
 	else
 		r = len > 0 ? ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM) : 0;

@@ -173,7 +173,6 @@ int poller_init(struct asyncore_map *map, struct event_base *base)
 	p->own_base = base == NULL;
 	if (p->own_base && (r = check_descriptors()) < 0)
 		return r;
-	r = -ENOMEM;
 	errno = 0;
 	p->base = base != NULL ? base : new_base();
 	if (p->base == NULL)

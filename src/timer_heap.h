@@ -53,24 +53,24 @@ struct timers {
 };
 
 /* Room for one more, in both; 0 or -ENOMEM. */
-int timers_reserve(struct timers *timers);
+int timers_reserve(struct timers *ts);
 
 /* Give a timer a number of its own, or take it back.  timers_find(): the timer of that number;
  * NULL if there is none (any more). */
-void timers_number(struct timers *timers, struct timer *t);
-void timers_unnumber(struct timers *timers, struct timer *t);
-struct timer *timers_find(const struct timers *timers, int number);
+void timers_number(struct timers *ts, struct timer *t);
+void timers_unnumber(struct timers *ts, struct timer *t);
+struct timer *timers_find(const struct timers *ts, int number);
 
 /* Into the heap, and out of it. */
-void timers_put(struct timers *timers, struct timer *t);
-void timers_take(struct timers *timers, struct timer *t);
+void timers_put(struct timers *ts, struct timer *t);
+void timers_take(struct timers *ts, struct timer *t);
 
 /* When the first is due, on the monotonic clock in ns; INT64_MAX for never. */
-static inline int64_t timers_due(const struct timers *timers)
+static inline int64_t timers_due(const struct timers *ts)
 {
-	return timers->n > 0 ? timers->heap[0]->due : INT64_MAX;
+	return ts->n > 0 ? ts->heap[0]->due : INT64_MAX;
 }
 
-void timers_free(struct timers *timers);
+void timers_free(struct timers *ts);
 
 #endif /* TIMER_HEAP_H */
