@@ -215,7 +215,9 @@ static int program_start(struct program *program, int port)
 	program->statistics = event_new(base, -1, EV_PERSIST, print_statistics, program);
 	program->interrupt = evsignal_new(base, SIGINT, program_end, program);
 	program->terminate = evsignal_new(base, SIGTERM, program_end, program);
-	if (program->daytime == NULL || event_add(program->statistics, &period) < 0 ||
+	if (program->daytime == NULL || program->statistics == NULL ||
+	    program->interrupt == NULL || program->terminate == NULL ||
+	    event_add(program->statistics, &period) < 0 ||
 	    event_add(program->interrupt, NULL) < 0 || event_add(program->terminate, NULL) < 0)
 		return -1;
 	print_port("daytime", evconnlistener_get_fd(program->daytime));

@@ -91,12 +91,14 @@ static COLD int called_back(struct async_chat *chat, int result)
 	return 0;
 }
 
-static inline int collect(struct async_chat *chat, const struct chat_reading *in,
+static inline int collect(struct async_chat *chat, struct chat_reading *in,
 			  const unsigned char *data, size_t len)
 {
 	struct async_chat_state *state = chat->state;
 	int r;
 
+	/* What was discarded before is no concern of this piece. */
+	in->dropped = false;
 	state->collecting = true;
 	r = in->collect(chat, data, len);
 	state->collecting = false;

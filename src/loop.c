@@ -437,7 +437,7 @@ static bool has_work(const struct asyncore_map *map)
 
 int loop_serve(struct asyncore_map *map)
 {
-	int r;
+	int r, settled;
 
 	forget_past(map);
 	map->depth++;
@@ -453,11 +453,11 @@ int loop_serve(struct asyncore_map *map)
 		r = interest_refresh(map, false);
 	r = end_pass(map, exit_or(map, r));
 	map->poller.timer_fired = false;
-	poller_settle(map);
+	settled = poller_settle(map);
 	/* Those behind a predicate that raised were not asked. */
 	if (has_work(map) || (r < 0 && map->nasked > 0))
-		poller_serve_after(map);
-	return r;
+		settled = poller_serve_after(map) < 0 ? -ENOMEM : settled;
+	return r < 0 ? r : settled;
 }
 
 static int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll)

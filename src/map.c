@@ -126,6 +126,9 @@ static int reserve_for(struct asyncore_map *map, const struct asyncore_channel *
 {
 	if (map_reserve(&map->by_fd, &map->by_fd_size, (size_t)c->fd + 1) < 0)
 		return -ENOMEM;
+	/* With room for one that fired, passes get on without any more memory. */
+	if (map_reserve(&map->fired, &map->fired_size, 1) < 0)
+		return -ENOMEM;
 	if (c->methods->ask_each_pass &&
 	    map_reserve(&map->asked, &map->asked_size, map->nasked + 1) < 0)
 		return -ENOMEM;

@@ -267,29 +267,30 @@ int poller_wait(struct asyncore_map *map, int64_t timeout)
 	return wait_on(map, nfired, deadline);
 }
 
-static void settle_timer(struct asyncore_map *map)
+static int settle_timer(struct asyncore_map *map)
 {
 	const int64_t due = timers_due(&map->timers);
 	struct poller *p = &map->poller;
+	int r = 0;
 
 	if (due == INT64_MAX) {
 		if (p->timer_watched)
 			event_del(p->timer);
 		p->timer_set = p->timer_watched = false;
 	} else if (!p->timer_set || p->timer_due > due) {
-		/* (One that comes too early is set again then.)  If it fails it is tried again with
-		 * the next thing that happens. */
-		set_timer(p, due);
+		/* (One that comes too early is set again then.) */
+		r = set_timer(p, due);
 	}
+	return r;
 }
 
-static void settle_asking(struct asyncore_map *map)
+static int settle_asking(struct asyncore_map *map)
 {
 	const bool wanted = map->size > 0 && map->nasked > 0 && map->refresh > 0;
 	struct poller *p = &map->poller;
 
 	if (wanted == p->ask_set)
-		return;
+		return 0;
 	if (wanted) {
 		const int64_t us = poller_timeout(map->refresh) / 1000;
 		const struct timeval tv = {
@@ -302,26 +303,40 @@ static void settle_asking(struct asyncore_map *map)
 		event_del(p->ask);
 		p->ask_set = false;
 	}
+	return p->ask_set == wanted ? 0 : -ENOMEM;
 }
 
-void poller_settle(struct asyncore_map *map)
+static int settle_calls(struct asyncore_map *map)
+{
+	struct event *calls = map->poller.calls;
+
+	if (calls == NULL)
+		return 0;
+	if (!calls_expected(map))
+		event_del(calls);
+	else if (!event_pending(calls, EV_READ, NULL) && event_add(calls, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* What could not be registered is tried again in a moment; if not even that can be, it is
+ * an error. */
+int poller_settle(struct asyncore_map *map)
 {
 	struct poller *p = &map->poller;
+	bool failed;
 
 	if (p->own_base)
-		return;
-	settle_timer(map);
-	settle_asking(map);
-	if (p->calls != NULL && !calls_expected(map))
-		event_del(p->calls);
-	else if (p->calls != NULL && !event_pending(p->calls, EV_READ, NULL))
-		event_add(p->calls, NULL);
-	if (map->size == 0) {
+		return 0;
+	if (map->size == 0)
 		evtimer_del(p->resume);
-		/* One more turn, if there is somebody to be told. */
-		if (!map->filled || map->empty == NULL)
-			poller_serve_no_more(p);
-	}
+	failed = settle_timer(map) < 0;
+	failed = settle_asking(map) < 0 || failed;
+	failed = settle_calls(map) < 0 || failed;
+	/* One more turn, if there is somebody to be told. */
+	if (map->size == 0 && (!map->filled || map->empty == NULL))
+		poller_serve_no_more(p);
+	return failed ? poller_resume_later(map) : 0;
 }
 
 void poller_serve_soon(struct asyncore_map *map)
@@ -334,13 +349,15 @@ void poller_serve_soon(struct asyncore_map *map)
 	p->serve_set = true;
 }
 
-void poller_serve_after(struct asyncore_map *map)
+int poller_serve_after(struct asyncore_map *map)
 {
 	const struct timeval now = { .tv_sec = 0 };
 	struct poller *p = &map->poller;
 
-	if (!p->own_base)
-		p->serve_set = event_add(p->serve, &now) == 0;
+	if (p->own_base)
+		return 0;
+	p->serve_set = event_add(p->serve, &now) == 0;
+	return p->serve_set ? 0 : poller_resume_later(map);
 }
 
 void poller_serve_no_more(struct poller *p)

@@ -39,7 +39,7 @@ struct poller {
 	struct event *ask;	/* has it work now and then though nothing happened */
 	bool serve_set, ask_set;	/* they are active or wait for their time */
 	bool timer_watched;
-	struct event *resume;	/* ends the pause of listeners without descriptors */
+	struct event *resume;	/* ends a pause, of listeners without descriptors ... */
 	struct event *urgent;	/* urgent data came; made for the first channel that wants it */
 	int urgent_fd;
 	struct event *calls;	/* calls are posted; made for the first poster */
@@ -81,8 +81,8 @@ int64_t poller_timeout(double seconds);
 int poller_wait(struct asyncore_map *map, int64_t timeout);
 
 /* No pass is running: have on a foreign base what the map needs to be served there, and
- * nothing that would keep it from ending. */
-void poller_settle(struct asyncore_map *map);
+ * nothing that would keep it from ending.  0, or -ENOMEM: nothing will come of it by itself. */
+int poller_settle(struct asyncore_map *map);
 
 /* Calls are posted through this descriptor, from now on (again).  0 or a negative errno. */
 int poller_watch_calls(struct asyncore_map *map, int fd);
@@ -99,7 +99,7 @@ int poller_reinit(struct asyncore_map *map);
 void poller_serve_soon(struct asyncore_map *map);
 
 /* The same, but after the application's own events had their turn. */
-void poller_serve_after(struct asyncore_map *map);
+int poller_serve_after(struct asyncore_map *map);
 
 /* In a callback of libevent's, the last thing there: the same, and at once if nothing else is
  * to be called in this pass of libevent.  Not while a pass of ours is waiting. */

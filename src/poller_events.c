@@ -52,6 +52,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
 	map_resume(arg);
+	poller_serve_now(arg);
 }
 
 /* The application runs the base: this is our pass. */

@@ -349,8 +349,9 @@ int asyncore_connect_sockaddr(struct asyncore_dispatcher *d, const struct sockad
 		return r < 0 ? r : asyncore_handle_connect_event(d);
 	case EAGAIN:
 		/* AF_UNIX: the backlog is full.  Nothing is under way, so unlike Python
-		 * we do not wait for it. */
-		error = addr->sa_family == AF_UNIX ? ECONNREFUSED : error;
+		 * we do not wait for it.  Elsewhere the kernel is short of something; as
+		 * -EAGAIN it would be no error. */
+		error = addr->sa_family == AF_UNIX ? ECONNREFUSED : ENOBUFS;
 		/* fall through */
 	default:
 		c->connect_error = (uint8_t)error;
