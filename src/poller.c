@@ -173,8 +173,7 @@ int64_t poller_timeout(double seconds)
 {
 	int64_t ns;
 
-	/* A hundred years are for ever, and stay far from overflow. */
-	if (seconds < 0 || seconds > 3e9)
+	if (seconds < 0 || seconds > POLLER_LONGEST)
 		return POLLER_FOREVER;
 	ns = (int64_t)(seconds * 1e9);
 	return (double)ns < seconds * 1e9 ? ns + 1 : ns;

@@ -76,6 +76,8 @@ void poller_renew_urgent(struct asyncore_channel *c);
 /* A timeout in seconds as poller_wait() wants it: ns, rounded up. */
 int64_t poller_timeout(double seconds);
 #define POLLER_FOREVER INT64_MAX
+/* More seconds, a hundred years, are for ever; so they stay far from overflow. */
+#define POLLER_LONGEST 3e9
 
 /* Run the base until something happens, for at most so many ns.  0 or a negative errno. */
 int poller_wait(struct asyncore_map *map, int64_t timeout);

@@ -20,19 +20,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* The longest time that is told from for ever: a hundred years, in seconds. */
-#define LONGEST 3e9
-
 /* Seconds in ns, rounded up; negative for what is no time. */
 static int64_t to_ns(double seconds)
 {
-	double ns = (seconds < LONGEST ? seconds : LONGEST) * 1e9;
-	int64_t whole;
-
 	if (!(seconds >= 0))
 		return -EINVAL;
-	whole = (int64_t)ns;
-	return whole < ns ? whole + 1 : whole;
+	/* An end to for ever, so that it can be added to the time of now. */
+	return poller_timeout(seconds < POLLER_LONGEST ? seconds : POLLER_LONGEST);
 }
 
 /* Start it, or start it anew. */
