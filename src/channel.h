@@ -52,8 +52,9 @@ enum {
 	CHANNEL_URGENT_SEEN  = 0x8000,	/* the urgent watch must be renewed */
 	CHANNEL_GONE         = 0x10000,	/* closed, or left its map: the library's to dispose of */
 	CHANNEL_NO_SOCKET    = 0x20000,	/* has no descriptor, or one that is a file */
-	/* Two things about the class, here because every event looks at them. */
+	/* Three things about the class, here because every event looks at them. */
 	CHANNEL_PLAIN_READ   = 0x40000,	/* does not override handle_read_event */
+	CHANNEL_PLAIN_SEND   = 0x4000000,	/* a dispatcher_with_send's own initiate_send */
 	CHANNEL_ASK_AFTER    = 0x80000,	/* predicates to be asked after its own handlers */
 	CHANNEL_GATHERED     = 0x100000,	/* async_chat has output that could be sent */
 	CHANNEL_OUTPUT       = 0x200000,	/* output of the class's own waits */

@@ -134,18 +134,18 @@ static int send_buffered(struct asyncore_dispatcher_with_send *self, const void 
 	return r < 0 ? r : (int)len;
 }
 
-/* Only `n` bytes went out at once, or none (a negative errno). */
-static COLD int send_rest(struct asyncore_dispatcher_with_send *self, const char *data, size_t len,
-		     int n)
+/* send(2) returned `n`, which is not all. */
+static COLD int send_rest(struct asyncore_dispatcher *d, const char *data, size_t len, ssize_t n)
 {
-	const size_t sent = n > 0 ? (size_t)n : 0;
-	int r = queue(self, data + sent, len - sent);
+	const int error = n < 0 ? -errno : 0;
+	const size_t sent = n < 0 ? 0 : (size_t)n;
+	int r = queue((struct asyncore_dispatcher_with_send *)d, data + sent, len - sent);
 
 	if (r < 0)
-		return n > 0 ? n : ASYNCORE_RAISE(&self->dispatcher, r);
+		return sent > 0 ? (int)sent : ASYNCORE_RAISE(d, r);
 	/* The rest is queued before a handler hears of a lost connection. */
-	if (n < 0)
-		r = send_failed(&self->dispatcher, n);
+	if (error < 0)
+		r = send_failed(d, error);
 	return r < 0 ? r : (int)len;
 }
 
@@ -167,19 +167,15 @@ static COLD int send_otherwise(struct asyncore_dispatcher *d, const void *data, 
 int asyncore_dispatcher_with_send_send(struct asyncore_dispatcher *d, const void *data,
 				       size_t len)
 {
+	const unsigned otherwise = CHANNEL_NO_SOCKET | CHANNEL_OUTPUT | CHANNEL_DEBUG | CHANNEL_IDLE;
 	struct asyncore_channel *c = channel_of(d);
-	struct asyncore_dispatcher_with_send *self;
 	ssize_t n;
 
 	if (c == NULL || data == NULL || len - 1 >= PIECE ||
-	    channel_has(c, CHANNEL_NO_SOCKET | CHANNEL_DEBUG | CHANNEL_IDLE) ||
-	    !c->methods->plain_initiate_send)
-		return send_otherwise(d, data, len);
-	self = (struct asyncore_dispatcher_with_send *)d;
-	if (self->out_buffer != NULL)
+	    (c->flags & (otherwise | CHANNEL_PLAIN_SEND)) != CHANNEL_PLAIN_SEND)
 		return send_otherwise(d, data, len);
 
 	/* Nothing waits: straight to the socket. */
 	n = send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	return n == (ssize_t)len ? (int)n : send_rest(self, data, len, n < 0 ? -errno : (int)n);
+	return n == (ssize_t)len ? (int)n : send_rest(d, data, len, n);
 }

@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool map_grow_fired(struct asyncore_map *map)
+void map_grow_and_fire(struct asyncore_channel *c, unsigned events)
 {
-	return map_reserve(&map->fired, &map->fired_size, map->nfired + 1) == 0;
+	struct asyncore_map *map = c->map;
+
+	if (map_reserve(&map->fired, &map->fired_size, map->nfired + 1) == 0)
+		map_fire(c, events);
 }
 
 void map_drop_fired(struct asyncore_map *map, size_t first)

@@ -187,7 +187,7 @@ static inline handler *event_method(const struct asyncore_channel *c, unsigned e
 
 /* One kind of event of the channels that fired in this pass.  The array may move and its
  * entries may be forgotten while handlers run. */
-static inline int dispatch_kind(struct asyncore_map *map, size_t first, unsigned event,
+static ALWAYS_INLINE int dispatch_kind(struct asyncore_map *map, size_t first, unsigned event,
 				const char *name)
 {
 	const size_t end = map->nfired;
@@ -207,17 +207,28 @@ static inline int dispatch_kind(struct asyncore_map *map, size_t first, unsigned
 	return 0;
 }
 
-/* The select(2) way: all reads, then all writes, then all exceptions. */
-static int dispatch_kinds(struct asyncore_map *map, size_t first, unsigned events)
+/* The select(2) way: all reads, then all writes, then all exceptions.  Reads stand in the
+ * pass itself; of a pass that has more than those, the rest does not. */
+static int dispatch_after_reads(struct asyncore_map *map, size_t first, unsigned events)
 {
+	int r = 0;
+
+	if (events & EVENT_WRITE)
+		r = dispatch_kind(map, first, EVENT_WRITE, "handle_write_event");
+	if (r >= 0 && events & EVENT_URGENT)
+		r = dispatch_kind(map, first, EVENT_URGENT, "handle_expt_event");
+	return r;
+}
+
+static ALWAYS_INLINE int dispatch_kinds(struct asyncore_map *map, size_t first)
+{
+	const unsigned events = map->fired_events;
 	int r = 0;
 
 	if (events & EVENT_READ)
 		r = dispatch_kind(map, first, EVENT_READ, "handle_read_event");
-	if (r >= 0 && events & EVENT_WRITE)
-		r = dispatch_kind(map, first, EVENT_WRITE, "handle_write_event");
-	if (r >= 0 && events & EVENT_URGENT)
-		r = dispatch_kind(map, first, EVENT_URGENT, "handle_expt_event");
+	if (r >= 0 && events & ~EVENT_READ)
+		r = dispatch_after_reads(map, first, events);
 	return r;
 }
 
@@ -234,15 +245,14 @@ static COLD int dispatch_channels(struct asyncore_map *map, size_t first)
 }
 
 /* Deliver what stands on the stack from `first` on, and pop it. */
-static int dispatch(struct asyncore_map *map, size_t first, bool use_poll)
+static ALWAYS_INLINE int dispatch(struct asyncore_map *map, size_t first, bool use_poll)
 {
 	const size_t end = map->nfired;
 	int r;
 
 	if (map->fired_disorder)
 		map_sort_fired(map, first);
-	r = use_poll ? dispatch_channels(map, first)
-		     : dispatch_kinds(map, first, map->fired_events);
+	r = use_poll ? dispatch_channels(map, first) : dispatch_kinds(map, first);
 	/* Marked meanwhile by a pass of another map on the same base. */
 	if (map->nfired > end)
 		map_drop_fired(map, end);
@@ -391,7 +401,7 @@ static int end_pass(struct asyncore_map *map, int result)
 	map->depth--;
 	if (result == ASYNCORE_EXIT_NOW)
 		map->exit_now = false;
-	if (map->depth == 0)
+	if (map->depth == 0 && map->norphans > 0)
 		map_sweep(map);
 	return result;
 }
@@ -426,7 +436,7 @@ static COLD int run_due(struct asyncore_map *map)
 
 static inline bool is_due(const struct asyncore_map *map)
 {
-	return map->poller.timer_fired | map->poller.woken;
+	return map->poller.timer_fired || map->poller.woken;
 }
 
 /* Is there something to do already, at the end of a pass? */
@@ -460,17 +470,15 @@ int loop_serve(struct asyncore_map *map)
 	return r < 0 ? r : settled;
 }
 
-static int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll)
+static ALWAYS_INLINE int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll,
+				  bool counted)
 {
 	/* What is left below on the stack belongs to the pass that we are nested in. */
 	const size_t first = map->depth > 0 ? map->nfired : 0;
 	int r = 0;
 
-	if (map->depth == 0 && map->current == NULL)
+	if (map->attention && map->depth == 0 && map->current == NULL)
 		forget_past(map);
-	else if (map->exit_now)
-		return ASYNCORE_EXIT_NOW;	/* the outer pass is being left */
-
 	map->depth++;
 	if (interest_is_stale(map, use_poll) || map->poller.woken) {
 		r = interest_refresh(map, use_poll);
@@ -478,6 +486,9 @@ static int run_pass(struct asyncore_map *map, int64_t timeout, bool use_poll)
 		if (has_work(map) || !map_is_busy(map))
 			timeout = 0;
 	}
+	/* Nobody would see that it ends, and the next begins: spare it reading the clock. */
+	if (timeout > 0 && map->nasked == 0 && !counted)
+		timeout = POLLER_FOREVER;
 	if (first == map->nfired)
 		begin_collecting(map);
 	if (r >= 0)
@@ -527,13 +538,14 @@ static int run_passes(double seconds, bool use_poll, struct asyncore_map *map, i
 		return -EBUSY;
 	if (map->current != NULL)
 		channel_flush(map->current);
+	if (map->depth == 0 && map->current == NULL)
+		forget_past(map);
+	else if (map->exit_now)
+		r = ASYNCORE_EXIT_NOW;	/* the outer pass is being left */
 	timeout = poller_timeout(seconds);
 	map->users++;		/* it may be freed when it is empty */
-	while (r >= 0 && count != 0 && is_left(map)) {
-		r = run_pass(map, timeout, use_poll);
-		if (count > 0)
-			count--;
-	}
+	for (; r >= 0 && count != 0 && is_left(map); count -= count > 0)
+		r = run_pass(map, timeout, use_poll, count > 0);
 	if (map->depth == 0 && !map->freed && loop_tell_empty(map))
 		leave(map);
 	map_unuse(map);

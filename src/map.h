@@ -141,21 +141,23 @@ static inline bool map_has_touched(const struct asyncore_map *map)
 	return map->nagenda > map->norphans;
 }
 
-/* The stack of fired channels is full: make it larger.  False if that cannot be. */
-bool map_grow_fired(struct asyncore_map *map);
+/* The same when the stack of fired channels is full.  Without memory for a larger one the mark
+ * is dropped; the event, being level triggered, comes again. */
+COLD void map_grow_and_fire(struct asyncore_channel *c, unsigned events);
 
 /* Put those from `first` on in map order; or forget them: level triggers bring them back. */
 void map_sort_fired(struct asyncore_map *map, size_t first);
 COLD void map_drop_fired(struct asyncore_map *map, size_t first);
 
-/* Something happened to a channel: mark it for the pass.  When there is no memory the mark
- * is dropped; the event, being level triggered, comes again. */
+/* Something happened to a channel: mark it for the pass. */
 static inline void map_fire(struct asyncore_channel *c, unsigned events)
 {
 	struct asyncore_map *map = c->map;
 
-	if (map->nfired == map->fired_size && !map_grow_fired(map))
+	if (map->nfired == map->fired_size) {
+		map_grow_and_fire(c, events);
 		return;
+	}
 	c->fired |= (uint8_t)events;
 	map->fired_events |= events;
 	if (c->seq < map->fired_seq)

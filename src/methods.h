@@ -16,8 +16,9 @@
 
 #include <asyncore.h>
 
-/* Out of the way of what every event does. */
+/* Out of the way of what every event does; and right in it. */
 #define COLD __attribute__((cold, noinline))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 struct methods {
 	/* Every slot filled in with what the class has or inherits. */
@@ -26,8 +27,8 @@ struct methods {
 	bool ask_each_pass;	/* has a predicate that may change at any time */
 	bool ask_after;		/* has one that may change when its own handlers ran */
 	bool plain_read_event;	/* does not override handle_read_event */
-	bool plain_initiate_send;	/* nor dispatcher_with_send's initiate_send */
 	bool plain_send;	/* nor the base class's send */
+	bool plain_initiate_send;	/* nor, derived from it, dispatcher_with_send's initiate_send */
 	bool with_send;		/* derived from dispatcher_with_send */
 	bool wants_urgent;	/* overrides handle_expt or handle_expt_event */
 

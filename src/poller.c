@@ -190,7 +190,6 @@ static COLD int set_timer(struct poller *p, int64_t due)
 	p->timer_watched = true;
 	if (timerfd_settime(p->timer_fd, TFD_TIMER_ABSTIME, &at, NULL) < 0)
 		return -errno;
-	p->timer_set = true;
 	p->timer_due = due;
 	return 0;
 }
@@ -200,27 +199,35 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-static int run_base(struct poller *p, int flags)
+/* The base could not be run: ask again, to know why.  Without an errno it is because the
+ * application runs it already. */
+static COLD int ask_again(struct poller *p, int flags)
+{
+	errno = 0;
+	return event_base_loop(p->base, flags) < 0 ? poller_failed(-EBUSY) : 0;
+}
+
+static inline int run_base(struct poller *p, int flags)
 {
 	int r;
 
-	errno = 0;
 	p->waiting = true;
 	r = event_base_loop(p->base, flags);
+	if (r < 0)
+		r = ask_again(p, flags);
 	p->waiting = false;
-	/* Without an errno it is because the application runs the base already. */
-	return r < 0 ? poller_failed(-EBUSY) : 0;
+	return r;
 }
 
 /* The timer came, maybe that of an earlier pass: wait for what is left, of the pass or until
  * a timer of the map's is due. */
-static COLD int wait_on(struct asyncore_map *map, size_t nfired, int64_t deadline)
+static COLD int wait_on(struct asyncore_map *map, int64_t deadline)
 {
 	struct poller *p = &map->poller;
 	const int64_t due = earlier(deadline, timers_due(&map->timers));
 	int r = 0;
 
-	while (r >= 0 && p->timer_fired && map->nfired == nfired && !map_has_touched(map) &&
+	while (r >= 0 && p->timer_fired && map->fired_events == 0 && !map_has_touched(map) &&
 	       !map->exit_now && !p->woken && timer_clock() < due) {
 		p->timer_fired = false;
 		if (due != INT64_MAX)
@@ -240,30 +247,28 @@ static COLD int wait_on(struct asyncore_map *map, size_t nfired, int64_t deadlin
 int poller_wait(struct asyncore_map *map, int64_t timeout)
 {
 	struct poller *p = &map->poller;
-	const size_t nfired = map->nfired;
-	int64_t deadline = INT64_MAX, due = timers_due(&map->timers);
-	int r;
+	int64_t deadline = INT64_MAX, due;
+	int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY, r;
 
 	/* This pass does the work; and a pending event of ours would end the wait. */
 	if (p->serve_set || p->ask_set)
 		poller_serve_no_more(p);
 	p->timer_fired = false;
-	if (timeout != 0 && timeout != POLLER_FOREVER && map->nalways_wanted == 0) {
+	/* Never NONBLOCK alone: that goes on until nothing is ready at all. */
+	if (timeout == 0 || map->nalways_wanted > 0)
+		flags |= EVLOOP_NONBLOCK;
+	else if (timeout != POLLER_FOREVER)
 		deadline = timer_clock() + timeout;
-		due = earlier(deadline, due);
-	}
-	if (due != INT64_MAX && (!p->timer_set || p->timer_due > due)) {
+	due = earlier(deadline, timers_due(&map->timers));
+	if (due < p->timer_due) {
 		r = set_timer(p, due);
 		if (r < 0)
 			return r;
 	}
-	/* Never NONBLOCK alone: that goes on until nothing is ready at all. */
-	if (timeout == 0 || map->nalways_wanted > 0)
-		return run_base(p, EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY);
-	r = run_base(p, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
-	if (r < 0 || !p->timer_fired)
+	r = run_base(p, flags);
+	if (r < 0 || !p->timer_fired || flags & EVLOOP_NONBLOCK)
 		return r;
-	return wait_on(map, nfired, deadline);
+	return wait_on(map, deadline);
 }
 
 static int settle_timer(struct asyncore_map *map)
@@ -275,8 +280,9 @@ static int settle_timer(struct asyncore_map *map)
 	if (due == INT64_MAX) {
 		if (p->timer_watched)
 			event_del(p->timer);
-		p->timer_set = p->timer_watched = false;
-	} else if (!p->timer_set || p->timer_due > due) {
+		p->timer_due = INT64_MAX;
+		p->timer_watched = false;
+	} else if (due < p->timer_due) {
 		/* (One that comes too early is set again then.) */
 		r = set_timer(p, due);
 	}

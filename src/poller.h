@@ -29,10 +29,10 @@ struct poller {
 	bool is_select;		/* descriptors have a limit there */
 	bool waiting;		/* event_base_loop() is running, called by us */
 	bool serving;		/* the application runs the base and we are in its pass */
-	bool timer_set, timer_fired;
+	bool timer_fired;
 	bool woken;		/* calls were posted */
 	int priority;		/* of all our events */
-	int64_t timer_due;	/* monotonic ns */
+	int64_t timer_due;	/* for when it is set, monotonic ns; INT64_MAX: it is not */
 	int timer_fd;		/* ends a wait */
 	struct event *timer;
 	struct event *serve;	/* works for a map whose base the application runs */

@@ -77,7 +77,7 @@
 #define map_clear asyncore__map_clear
 #define map_drop_fired asyncore__map_drop_fired
 #define map_forget asyncore__map_forget
-#define map_grow_fired asyncore__map_grow_fired
+#define map_grow_and_fire asyncore__map_grow_and_fire
 #define map_or_default asyncore__map_or_default
 #define map_pause asyncore__map_pause
 #define map_put_on_agenda asyncore__map_put_on_agenda

@@ -109,6 +109,7 @@ void trace_adapt(struct asyncore_channel *c)
 
 	c->methods = watched ? plain->traced : plain;
 	channel_flag(c, CHANNEL_PLAIN_READ, c->methods->plain_read_event);
+	channel_flag(c, CHANNEL_PLAIN_SEND, c->methods->plain_initiate_send);
 }
 
 /* --- the public functions ------------------------------------------------------------ */

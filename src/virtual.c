@@ -59,12 +59,7 @@ int asyncore_initiate_send(struct asyncore_dispatcher *d)
 	return channel_call(c, c->methods->slot.initiate_send);
 }
 
-/*
- * The rest have arguments.  In a handler of its own the channel is held anyway, and there
- * the most frequent ones cost a jump; otherwise it is held around the call.
- */
-#define RUNS_A_HANDLER(c) ((c)->map->current == (c))
-
+/* The rest have arguments. */
 #define HELD(call) \
 	int r; \
 	channel_hold(c); \
@@ -84,16 +79,33 @@ int asyncore_handle_accepted(struct asyncore_dispatcher *d, int fd,
 	HELD(c->methods->slot.handle_accepted(d, fd, addr, addrlen));
 }
 
+/* In a handler of its own the channel is held anyway, and there what every event does costs a
+ * jump. */
+static bool runs_a_handler(const struct asyncore_channel *c)
+{
+	return c->map->current == c;
+}
+
+static COLD int send_held(struct asyncore_channel *c, const void *data, size_t len)
+{
+	channel_flush(c);
+	HELD(c->methods->slot.send(c->dispatcher, data, len));
+}
+
 int asyncore_send(struct asyncore_dispatcher *d, const void *data, size_t len)
 {
 	struct asyncore_channel *c = channel_of(d);
 
 	if (c == NULL)
 		return -EINVAL;
-	channel_flush(c);
-	if (RUNS_A_HANDLER(c))
+	if (runs_a_handler(c) && !channel_has(c, CHANNEL_GATHERED))
 		return c->methods->slot.send(d, data, len);
-	HELD(c->methods->slot.send(d, data, len));
+	return send_held(c, data, len);
+}
+
+static COLD int recv_held(struct asyncore_channel *c, void *buffer, size_t len)
+{
+	HELD(c->methods->slot.recv(c->dispatcher, buffer, len));
 }
 
 int asyncore_recv(struct asyncore_dispatcher *d, void *buffer, size_t len)
@@ -102,9 +114,9 @@ int asyncore_recv(struct asyncore_dispatcher *d, void *buffer, size_t len)
 
 	if (c == NULL)
 		return -EINVAL;
-	if (RUNS_A_HANDLER(c))
+	if (runs_a_handler(c))
 		return c->methods->slot.recv(d, buffer, len);
-	HELD(c->methods->slot.recv(d, buffer, len));
+	return recv_held(c, buffer, len);
 }
 
 int asyncore_add_channel(struct asyncore_dispatcher *d, struct asyncore_map *map)
