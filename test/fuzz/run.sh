@@ -105,7 +105,9 @@ for target; do
 		grep -E 'DONE|number_of_executed' "$work/$target.log" | sed "s/^/fuzz_$target: /"
 	else
 		failed=1
-		grep -vE 'NEW|REDUCE|pulse' "$work/$target.log" | tail -n 60
+		# What was found stands where it begins, its stack behind it.
+		grep -vE 'NEW|REDUCE|pulse' "$work/$target.log" |
+			awk '/not so:|ERROR|runtime error/ { found = 1 } found' | head -n 80
 		echo "fuzz_$target: FAILED"
 	fi
 done
