@@ -7,7 +7,7 @@
  */
 
 #include "chat.h"
-#include "channel.h"
+#include "hooks.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -84,7 +84,4 @@ void chat_forget_input(struct async_chat_state *state);
 /* chat_output.c: has the output limit been reached, or left?  0 or what the slot raised. */
 int chat_check_limit(struct async_chat *chat);
 
-/* Send what was gathered; 0 or what a handler raised. */
-int chat_flush(struct asyncore_dispatcher *d);
-
 #endif /* CHAT_H */

@@ -256,7 +256,7 @@ static int queued(struct async_chat *chat)
 	if (r < 0)
 		return r;
 	if (state->gather && state->reading != NULL) {
-		channel_gathered(d->channel, chat_flush);
+		d->channel->flags |= CHANNEL_GATHERED;
 		return 0;
 	}
 	return asyncore_initiate_send(d);

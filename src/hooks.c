@@ -33,15 +33,9 @@ void map_return_buffer(struct asyncore_map *map, unsigned char *buffer, size_t h
 	free(smaller);
 }
 
-void channel_gathered(struct asyncore_channel *c, int (*flush)(struct asyncore_dispatcher *))
-{
-	c->map->flush = flush;
-	c->flags |= CHANNEL_GATHERED;
-}
-
 void channel_send_gathered(struct asyncore_channel *c)
 {
-	int r = c->map->flush(c->dispatcher);
+	int r = chat_flush(c->dispatcher);
 
 	/* Nobody waits for the result here; a producer may have failed. */
 	if (r < 0 && r != ASYNCORE_EXIT_NOW)

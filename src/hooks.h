@@ -17,8 +17,9 @@
 unsigned char *map_borrow_buffer(struct asyncore_map *map, size_t size, size_t *have);
 void map_return_buffer(struct asyncore_map *map, unsigned char *buffer, size_t have);
 
-/* Output was gathered on this channel: before it is closed, leaves its map, hands its
- * descriptor out, sends something else or a pass is run, call `flush`. */
-void channel_gathered(struct asyncore_channel *c, int (*flush)(struct asyncore_dispatcher *));
+/* What the core calls on a channel with CHANNEL_GATHERED before it is closed, leaves its map,
+ * hands its descriptor out, sends something else or runs a pass: send what was gathered.
+ * 0 or what a handler raised. */
+int chat_flush(struct asyncore_dispatcher *d);
 
 #endif /* HOOKS_H */

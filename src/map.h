@@ -66,7 +66,6 @@ struct asyncore_map {
 
 	unsigned char *buffer;		/* to receive into; NULL while it is borrowed */
 	size_t buffer_size;
-	int (*flush)(struct asyncore_dispatcher *);	/* what CHANNEL_GATHERED asks for */
 
 	size_t nurgent;			/* channels whose class wants urgent data */
 	size_t npaused;			/* channels that wait for descriptors or memory */

@@ -27,7 +27,6 @@
 #define channel_end_of_file asyncore__channel_end_of_file
 #define channel_end_timers asyncore__channel_end_timers
 #define channel_free asyncore__channel_free
-#define channel_gathered asyncore__channel_gathered
 #define channel_handle_close asyncore__channel_handle_close
 #define channel_left asyncore__channel_left
 #define channel_log_sending asyncore__channel_log_sending

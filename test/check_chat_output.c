@@ -1659,6 +1659,33 @@ START_TEST(del_channel_sends_what_was_gathered)
 }
 END_TEST
 
+static struct asyncore_map *another;
+
+static int line_pushed_between_two_maps(struct talker *self)
+{
+	ck_assert_int_eq(asyncore_del_channel(d, NULL), 0);
+	ck_assert_int_eq(push("gathered in no map"), 0);
+	ck_assert_int_eq(asyncore_add_channel(d, another), 0);
+	self->on_line = NULL;
+	return asyncore_close(d);
+}
+
+START_TEST(what_was_gathered_moves_to_another_map)
+{
+	talker();
+	/* One that no async_chat was ever in. */
+	another = asyncore_map_new(NULL);
+	ck_assert_ptr_nonnull(another);
+	t->on_line = line_pushed_between_two_maps;
+	say("a\n");
+	pass();
+	expect_end("gathered in no map");
+	ck_assert_int_eq(asyncore_map_free(another), 0);
+	ck_assert_int_eq(t->disposes, 1);
+	end();
+}
+END_TEST
+
 START_TEST(close_sends_what_was_gathered)
 {
 	gather_and(close_it);
@@ -3307,6 +3334,7 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tc, initiate_send_sends_what_was_gathered);
 	tcase_add_loop_test(tc, the_descriptor_is_handed_out_after_what_was_gathered, 0, 2);
 	tcase_add_test(tc, del_channel_sends_what_was_gathered);
+	tcase_add_test(tc, what_was_gathered_moves_to_another_map);
 	tcase_add_test(tc, close_sends_what_was_gathered);
 	tcase_add_loop_test(tc, close_sends_all_that_was_gathered, 0, 3);
 	tcase_add_loop_test(tc, exit_now_sends_what_was_gathered, 0, 2);
