@@ -192,11 +192,13 @@ static int on_send_write(struct asyncore_dispatcher *d)
 
 static int on_expt(struct asyncore_dispatcher *d)
 {
+	/* Handing the descriptor out sends what was gathered, and so may close the channel. */
+	const int fd = asyncore_socket(d);
 	char mark;
 
-	if (asyncore_socket(d) >= 0)
-		recv(asyncore_socket(d), &mark, 1, MSG_OOB | MSG_DONTWAIT);
-	return called(d, true);
+	if (fd >= 0)
+		recv(fd, &mark, 1, MSG_OOB | MSG_DONTWAIT);
+	return called(d, fd >= 0);
 }
 
 static int on_connect(struct asyncore_dispatcher *d)
