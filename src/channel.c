@@ -28,6 +28,13 @@ int channel_new(struct asyncore_dispatcher *d, const struct methods *methods,
 	return 0;
 }
 
+struct channel_extra *channel_extra(struct asyncore_channel *c)
+{
+	if (c->extra == NULL)
+		c->extra = calloc(1, sizeof *c->extra);
+	return c->extra;
+}
+
 void channel_free(struct asyncore_channel *c)
 {
 	struct asyncore_map *map = c->map;
@@ -35,6 +42,7 @@ void channel_free(struct asyncore_channel *c)
 	map_forget(c);
 	c->dispatcher->channel = NULL;
 	channel_set_addr(c, NULL, 0);
+	free(c->extra);
 	free(c);
 	map_unuse(map);
 }

@@ -64,13 +64,19 @@ enum {
 	CHANNEL_IDLE         = 0x2000000,	/* has an idle timeout, its first timer */
 };
 
+/* What few channels have, or have for a moment only. */
+struct channel_extra {
+	struct timer *timers;		/* timer.c; an idle timeout stands first */
+	void *write_event;		/* poller.c; exists only while it is registered */
+};
+
 struct asyncore_channel {
 	struct asyncore_dispatcher *dispatcher;
 	const struct methods *methods;
 	struct asyncore_map *map;
 	uint64_t seq;			/* place in map order; new at every add */
 	struct asyncore_channel *agenda;	/* next on the map's agenda */
-	void *write_event;		/* poller.c; exists only while it is registered */
+	struct channel_extra *extra;	/* made at its first use */
 
 	int fd;				/* the descriptor, in a map or not; -1 */
 	uint16_t refs;			/* of asyncore_ref() */
@@ -89,9 +95,8 @@ struct asyncore_channel {
 		unsigned char bytes[16];	/* an IPv4 address, an unnamed AF_UNIX one */
 		void *longer;
 	} addr;
-	struct timer *timers;		/* timer.c */
 
-	_Alignas(max_align_t) unsigned char read_event[];
+	_Alignas(void *) unsigned char read_event[];
 };
 
 static inline struct asyncore_channel *channel_of(const struct asyncore_dispatcher *d)
@@ -127,11 +132,19 @@ void channel_dispose(struct asyncore_channel *c);
 /* It is gone: if nobody holds it, dispose of it, soon. */
 void channel_orphaned(struct asyncore_channel *c);
 
+/* Its extra part; NULL for lack of memory. */
+struct channel_extra *channel_extra(struct asyncore_channel *c);
+
+static inline struct timer *channel_timers(const struct asyncore_channel *c)
+{
+	return c->extra != NULL ? c->extra->timers : NULL;
+}
+
 bool timers_hold(const struct asyncore_channel *c);
 
 static inline bool channel_is_held(const struct asyncore_channel *c)
 {
-	return c->refs > 0 || c->holds > 0 || (c->timers != NULL && timers_hold(c));
+	return c->refs > 0 || c->holds > 0 || (channel_timers(c) != NULL && timers_hold(c));
 }
 
 static inline void channel_hold(struct asyncore_channel *c)

@@ -96,7 +96,7 @@ int asyncore_dispatcher_close(struct asyncore_dispatcher *d)
 	if (channel_has(c, CHANNEL_IN_MAP))
 		map_remove(c);
 	/* What they release may be an event on the descriptor. */
-	if (c->timers != NULL)
+	if (channel_timers(c) != NULL)
 		channel_end_timers(c, c->map);
 	fd = channel_unopen(c);
 	if (fd >= 0 && close(fd) < 0 && errno != EBADF && errno != ENOTCONN &&

@@ -210,7 +210,7 @@ int map_add(struct asyncore_map *map, struct asyncore_channel *c)
 	else
 		map_put_on_agenda(c);
 	/* Last, because releases may do anything. */
-	if (c->timers != NULL)
+	if (channel_timers(c) != NULL)
 		channel_came(c, old);
 	return 0;
 }

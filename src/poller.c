@@ -20,6 +20,9 @@
 #include <sys/timerfd.h>
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
+
+_Static_assert(_Alignof(struct event) <= _Alignof(void *), "a read event fits behind a channel");
 
 /* How long a listener rests that found no descriptors left. */
 static const struct timeval PAUSE = { .tv_sec = 0, .tv_usec = 50 * 1000 };
@@ -88,13 +91,15 @@ static int arm_read(struct asyncore_channel *c, bool on)
 
 static int arm_write(struct asyncore_channel *c, bool on)
 {
-	struct event *ev = c->write_event;
+	struct event *ev;
 
 	if (!on) {
-		event_free(ev);
-		c->write_event = NULL;
+		event_free(c->extra->write_event);
+		c->extra->write_event = NULL;
 		return 0;
 	}
+	if (channel_extra(c) == NULL)
+		return -ENOMEM;
 	ev = poller_event(&c->map->poller, c->fd, EV_WRITE | EV_PERSIST, on_write, c);
 	if (ev == NULL)
 		return -ENOMEM;
@@ -105,7 +110,7 @@ static int arm_write(struct asyncore_channel *c, bool on)
 		event_free(ev);
 		return r;
 	}
-	c->write_event = ev;
+	c->extra->write_event = ev;
 	return 0;
 }
 

@@ -26,6 +26,7 @@
 #define channel_drained asyncore__channel_drained
 #define channel_end_of_file asyncore__channel_end_of_file
 #define channel_end_timers asyncore__channel_end_timers
+#define channel_extra asyncore__channel_extra
 #define channel_free asyncore__channel_free
 #define channel_handle_close asyncore__channel_handle_close
 #define channel_left asyncore__channel_left

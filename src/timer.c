@@ -70,12 +70,14 @@ static bool has_idle(const struct asyncore_channel *c)
 
 bool timers_hold(const struct asyncore_channel *c)
 {
-	return c->timers != NULL && (!has_idle(c) || c->timers->next != NULL);
+	const struct timer *first = channel_timers(c);
+
+	return first != NULL && (!has_idle(c) || first->next != NULL);
 }
 
 void timer_channel_active(struct asyncore_channel *c)
 {
-	c->timers->active = timer_clock();
+	c->extra->timers->active = timer_clock();
 }
 
 /* From now on. */
@@ -130,7 +132,7 @@ static void end(struct timer *t)
 	if (t->place != 0)
 		timers_take(&map->timers, t);
 	timers_unnumber(&map->timers, t);
-	if (t->channel != NULL && t->channel->timers == t)
+	if (t->channel != NULL && channel_timers(t->channel) == t)
 		t->channel->flags &= ~CHANNEL_IDLE;
 	t->ended = true;
 	/* Without timers nothing of ours may keep the application's base running. */
@@ -156,13 +158,13 @@ void timers_end(struct asyncore_map *map)
 void channel_end_timers(struct asyncore_channel *c, struct asyncore_map *map)
 {
 	const uint64_t made = map->timers.made;
-	struct timer *t = c->timers;
+	struct timer *t = channel_timers(c);
 
 	/* A release may set another timer, which stays. */
 	while (t != NULL) {
 		if (t->map == map && !t->ended && t->made < made) {
 			end(t);
-			t = c->timers;
+			t = channel_timers(c);
 		} else {
 			t = t->next;
 		}
@@ -171,7 +173,7 @@ void channel_end_timers(struct asyncore_channel *c, struct asyncore_map *map)
 
 void channel_came(struct asyncore_channel *c, struct asyncore_map *from)
 {
-	struct timer *t = c->timers;
+	struct timer *t = channel_timers(c);
 
 	if (has_idle(c)) {
 		timers_unnumber(&from->timers, t);
@@ -186,8 +188,10 @@ void channel_came(struct asyncore_channel *c, struct asyncore_map *from)
 
 void channel_left(struct asyncore_channel *c)
 {
-	if (c->timers->place != 0)
-		timers_take(&c->timers->map->timers, c->timers);
+	struct timer *idle = c->extra->timers;
+
+	if (idle->place != 0)
+		timers_take(&idle->map->timers, idle);
 }
 
 /* --- running ------------------------------------------------------------------------- */
@@ -293,6 +297,8 @@ static int begin(struct timer **timer, struct asyncore_map *map, struct asyncore
 		return -EINVAL;
 	if (map->freeing || map->freed || (c != NULL && channel_has(c, CHANNEL_DISPOSING)))
 		return -ESHUTDOWN;
+	if (c != NULL && channel_extra(c) == NULL)
+		return -ENOMEM;
 	return timer_new(timer, map, period, repeats);
 }
 
@@ -336,7 +342,7 @@ static int call_channel(struct asyncore_dispatcher *d, double seconds, bool repe
 		r = begin(&t, c->map, c, seconds, repeats);
 	if (r == 0) {
 		t->call.channel = function;
-		link_to(c, t, has_idle(c) ? &c->timers->next : &c->timers);
+		link_to(c, t, has_idle(c) ? &c->extra->timers->next : &c->extra->timers);
 	}
 	return go(t, r, release, arg);
 }
@@ -435,7 +441,7 @@ int asyncore_set_idle_timeout(struct asyncore_dispatcher *d, double seconds)
 		return -EINVAL;
 	if (seconds == 0) {
 		if (has_idle(c))
-			end(c->timers);
+			end(c->extra->timers);
 		return 0;
 	}
 	if (has_idle(c)) {
@@ -443,13 +449,13 @@ int asyncore_set_idle_timeout(struct asyncore_dispatcher *d, double seconds)
 
 		if (period < 0)
 			return -EINVAL;
-		t = c->timers;
+		t = c->extra->timers;
 		t->period = period;
 	} else {
 		r = begin(&t, c->map, c, seconds, true);
 		if (r < 0)
 			return r;
-		link_to(c, t, &c->timers);
+		link_to(c, t, &c->extra->timers);
 		c->flags |= CHANNEL_IDLE;
 	}
 	/* Out of a map nothing can happen on it. */

@@ -617,9 +617,9 @@ START_TEST(a_datagram_that_is_sent_is_activity)
 	ck_assert_int_eq(asyncore_dispatcher_init(&d, &type, -1, NULL), 0);
 	ck_assert_int_eq(asyncore_create_socket(&d, AF_INET, SOCK_DGRAM), 0);
 	ck_assert_int_eq(asyncore_set_idle_timeout(&d, 30), 0);
-	before = --d.channel->timers->active;
+	before = --d.channel->extra->timers->active;
 	ck_assert_int_eq(asyncore_sendto(&d, "x", 1, (struct sockaddr *)&addr, sizeof addr), 1);
-	ck_assert_int_gt(d.channel->timers->active, before);
+	ck_assert_int_gt(d.channel->extra->timers->active, before);
 	asyncore_close(&d);
 	close(fd);
 }
@@ -967,7 +967,7 @@ START_TEST(an_idle_timeout_that_is_no_time_leaves_the_old_one)
 	ck_assert_int_eq(asyncore_set_idle_timeout(of(p), 30), 0);
 	ck_assert_int_eq(asyncore_set_idle_timeout(of(p), -1), -EINVAL);
 	ck_assert_uint_eq(asyncore_timers(NULL), 1);
-	ck_assert_int_eq(of(p)->channel->timers->period, 30000000000);
+	ck_assert_int_eq(of(p)->channel->extra->timers->period, 30000000000);
 	asyncore_close(of(p));
 	close(peer);
 }
