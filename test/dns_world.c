@@ -222,6 +222,9 @@ int socket_at(const char *address, int where)
 
 	if (fd < 0)
 		return -1;
+	/* What is left of connections of before, of whatever program, is not in the way. */
+	if (where != 0)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
 	in6.sin6_port = in.sin_port;
 	inet_pton(AF_INET, address, &in.sin_addr);
 	r = is_in6 ? bind(fd, (struct sockaddr *)&in6, sizeof in6)
