@@ -51,6 +51,24 @@ static size_t end_of_run(struct asyncore_channel **fired, size_t i, size_t n)
 	return i;
 }
 
+/* Make one run of two, of which the second begins at `second` and ends at `n`. */
+static void merge(struct asyncore_channel **fired, size_t second, size_t n,
+		  struct asyncore_channel **spare)
+{
+	struct asyncore_channel **a = spare, **const a_end = spare + second;
+	struct asyncore_channel **b = fired + second, **const b_end = fired + n;
+
+	memcpy(spare, fired, second * sizeof *fired);
+	if (seq_of(b_end[-1]) < seq_of(*a)) {
+		memmove(fired, b, (n - second) * sizeof *fired);
+		fired += n - second;
+		b = b_end;
+	}
+	while (a < a_end && b < b_end)
+		*fired++ = seq_of(*b) < seq_of(*a) ? *b++ : *a++;
+	memcpy(fired, a, (size_t)(a_end - a) * sizeof *a);
+}
+
 /*
  * Merge runs until there is one.  epoll tells what is ready in the order of its own list, in
  * which what is busy keeps its place: mostly map order, cut once and put together
@@ -58,24 +76,17 @@ static size_t end_of_run(struct asyncore_channel **fired, size_t i, size_t n)
  */
 static void merge_runs(struct asyncore_channel **fired, size_t n, struct asyncore_channel **spare)
 {
-	size_t first, second, end = 0;
+	size_t first, second, end, runs;
 
-	while (n > 1 && (second = end_of_run(fired, 0, n)) < n) {
-		for (first = 0; second < n; first = end, second = end_of_run(fired, first, n)) {
-			struct asyncore_channel **a = spare, **b = fired + second, **out = fired + first;
-			struct asyncore_channel **a_end = spare + (second - first), **b_end;
-
-			end = end_of_run(fired, second, n);
-			b_end = fired + end;
-			memcpy(spare, out, (second - first) * sizeof *out);
-			while (a < a_end && b < b_end)
-				*out++ = seq_of(*b) < seq_of(*a) ? *b++ : *a++;
-			while (a < a_end)
-				*out++ = *a++;
-			if (end == n)
-				break;
+	do {
+		runs = 0;
+		for (first = 0; first < n; first = end, runs++) {
+			second = end_of_run(fired, first, n);
+			end = second < n ? end_of_run(fired, second, n) : n;
+			if (second < n)
+				merge(fired + first, second - first, end - first, spare);
 		}
-	}
+	} while (runs > 1);
 }
 
 void map_sort_fired(struct asyncore_map *map, size_t first)

@@ -447,9 +447,10 @@ static bool has_work(const struct asyncore_map *map)
 
 int loop_serve(struct asyncore_map *map)
 {
-	int r, settled;
+	int r, settled = 0;
 
-	forget_past(map);
+	if (map->attention || map->exit_now)
+		forget_past(map);
 	map->depth++;
 	if (map->nalways_wanted > 0)
 		interest_fire_always(map);
@@ -463,7 +464,8 @@ int loop_serve(struct asyncore_map *map)
 		r = interest_refresh(map, false);
 	r = end_pass(map, exit_or(map, r));
 	map->poller.timer_fired = false;
-	settled = poller_settle(map);
+	if (map_is_unsettled(map))
+		settled = poller_settle(map);
 	/* Those behind a predicate that raised were not asked. */
 	if (has_work(map) || (r < 0 && map->nasked > 0))
 		settled = poller_serve_after(map) < 0 ? -ENOMEM : settled;

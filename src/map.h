@@ -97,6 +97,15 @@ static inline bool map_is_busy(const struct asyncore_map *map)
 	       (map->calls.poster != NULL && calls_expected(map));
 }
 
+/* Must poller_settle() look at it?  Not if it has nothing beside channels that are not asked. */
+static inline bool map_is_unsettled(const struct asyncore_map *map)
+{
+	const struct poller *p = &map->poller;
+
+	return map->size == 0 || (map->timers.n | map->nasked) != 0 || p->calls != NULL ||
+	       p->timer_watched || p->ask_set;
+}
+
 /* The map that is meant: NULL stands for the default map.  NULL if there is none. */
 struct asyncore_map *map_or_default(struct asyncore_map *map);
 

@@ -55,25 +55,33 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 	poller_serve_now(arg);
 }
 
-/* The application runs the base: this is our pass. */
-static void serve(struct asyncore_map *map)
+/* Our pass brought the map to its end, or something left it. */
+static COLD void tell(struct asyncore_map *map, int result)
 {
-	struct poller *p = &map->poller;
-	struct event_base *base = p->base;
-	bool leave;
-	int r;
+	const bool leave = result < 0 && map->left == NULL;
+	struct event_base *base = map->poller.base;
 
-	p->serving = true;
 	map->users++;
-	r = loop_serve(map);
-	leave = r < 0 && map->left == NULL;
 	/* Either callback may free the map. */
-	if (loop_tell_empty(map) && r < 0 && map->left != NULL)
-		map->left(map, r, map->left_arg);
+	if (loop_tell_empty(map) && result < 0 && map->left != NULL)
+		map->left(map, result, map->left_arg);
 	if (leave)
 		event_base_loopbreak(base);
-	p->serving = false;
+	map->poller.serving = false;
 	map_unuse(map);
+}
+
+/* The application runs the base: this is our pass. */
+static inline void serve(struct asyncore_map *map)
+{
+	int r;
+
+	map->poller.serving = true;
+	r = loop_serve(map);
+	if (r < 0 || map->size == 0)
+		tell(map, r);
+	else
+		map->poller.serving = false;
 }
 
 static void on_serve(evutil_socket_t fd, short what, void *arg)
