@@ -81,17 +81,23 @@ struct walk {
 static int visit(struct asyncore_dispatcher *d, void *arg)
 {
 	struct walk *walk = arg;
+	const unsigned before = calls;
+	int fd;
 
 	object_of(d);
 	must(asyncore_map(d) == walk->map);
-	must(asyncore_map_get(walk->map, asyncore_fileno(d)) == d);
+	fd = asyncore_fileno(d);
+	must(asyncore_map_get(walk->map, fd) == d || calls != before);
 	walk->visited++;
 	return 0;
 }
 
+/* Asking for a descriptor sends what was gathered, and then handlers may change the map: the
+ * counts agree if none was called. */
 static void check_map(struct asyncore_map *map)
 {
 	struct walk walk = { map, 0 };
+	const unsigned before = calls;
 	size_t size = 0;
 	int i;
 
@@ -105,6 +111,8 @@ static void check_map(struct asyncore_map *map)
 			size++;
 	}
 	must(asyncore_map_foreach(map, visit, &walk) == 0);
+	if (calls != before)
+		return;
 	must(walk.visited == asyncore_map_size(map));
 	must(size == walk.visited);
 }
