@@ -270,7 +270,8 @@ struct async_chat_producer {
 };
 
 /*
- * Producers of the library's own; NULL for lack of memory.
+ * Producers of the library's own; NULL for lack of memory, or for what is no data, file or
+ * buffer.
  * simple: a copy of `data`, in pieces of buffer_size bytes (0: 512, as Python's).
  * file: `length` bytes of a file from `offset` on, or with length -1 all that follows.  Takes
  * fd when it succeeds; where the file and the channel allow, the kernel moves the data

@@ -354,7 +354,8 @@ ASYNCORE_API int asyncore_dispatcher_init(struct asyncore_dispatcher *d,
  * program needs this to keep one that is out of the map and may have been closed.
  * A channel that nobody holds and that is in no map is disposed of at the end of the
  * outermost pass of its map, when the loop is left, in asyncore_close_all() outside a
- * pass, or in asyncore_map_free().
+ * pass, or in asyncore_map_free(); but one that was never in a map is its maker's until it
+ * is closed.
  * Errors: -EINVAL for an unref without a ref; -EOVERFLOW for more than 65535 of them.
  */
 ASYNCORE_API int asyncore_ref(struct asyncore_dispatcher *d);
@@ -411,7 +412,8 @@ ASYNCORE_API int asyncore_del_channel(struct asyncore_dispatcher *d, struct asyn
  * Close the channel: take it out of its map and close its descriptor, at once; nothing is
  * dispatched to it any more.  Queued output is kept for a reconnect, until the object is
  * disposed of, which happens later (see asyncore_ref()).  Closing twice is no error.
- * Errors: what close(2) says, but for EBADF and ENOTCONN; the channel is closed then too.
+ * Errors: what close(2) says, but for EBADF, EINTR and ENOTCONN; the channel is closed then
+ * too.
  * [close]
  */
 ASYNCORE_API int asyncore_close(struct asyncore_dispatcher *d);

@@ -373,6 +373,8 @@ static int at_host(struct asyncore_dispatcher *d, const char *host, int port,
 		return -EINVAL;
 	if (c->fd < 0)
 		return -EBADF;
+	if (channel_has(c, CHANNEL_FILE))
+		return -ENOTSOCK;
 	r = asyncore_family_and_type(d, &family, &type);
 	if (r < 0)
 		return r;

@@ -667,6 +667,8 @@ START_TEST(a_file_has_no_socket_methods)
 
 	ck_assert_int_eq(pipe(fd), 0);
 	ck_assert_int_eq(asyncore_set_file(&p->dispatcher, fd[0]), 0);
+	ck_assert_int_eq(asyncore_bind(&p->dispatcher, "127.0.0.1", 0), -ENOTSOCK);
+	ck_assert_int_eq(asyncore_connect(&p->dispatcher, "127.0.0.1", 1), -ENOTSOCK);
 	ck_assert_int_eq(asyncore_bind_sockaddr(&p->dispatcher, generic, sizeof addr), -ENOTSOCK);
 	ck_assert_int_eq(asyncore_connect_sockaddr(&p->dispatcher, generic, sizeof addr),
 			 -ENOTSOCK);

@@ -41,6 +41,15 @@ static_libs=$(pkg-config --static --libs libasyncore)
 pkg-config --exists libasyncore_dns && dns=yes || dns=
 LD_LIBRARY_PATH=$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
+# Every name has a page, the first of a page or another one.
+for page in man3/asyncore_loop.3 man3/asyncore_poll.3 man3/async_chat_init.3 man7/asyncore.7 \
+	man7/libasyncore.7 ${dns:+man3/asyncore_dns_connect.3}; do
+	grep -q '^\.Sh DESCRIPTION' "$DESTDIR$mandir/$page" || {
+		echo "no manual page $page"
+		exit 1
+	}
+done
+
 echo "cflags: $flags"
 echo "libs:   $shared_libs"
 echo "static: $static_libs"
