@@ -263,7 +263,9 @@ ASYNCORE_API struct event_base *asyncore_map_base(struct asyncore_map *map);
  * `count` passes are done (negative: no limit).  A map with timers or posters
  * (asyncore_event.h) is not empty for this.
  * timeout: seconds that one pass waits at most for an event; 0 does not wait, negative
- * waits for ever.  use_poll: the order and the rules of asyncore_poll2().
+ * waits for ever.  (Without a `count`, and with no predicate that is asked on every pass, the
+ * end of a pass would change nothing; then it waits on.)  use_poll: the order and the rules of
+ * asyncore_poll2().
  * Returns 0; ASYNCORE_EXIT_NOW; or what a predicate or a handle_error() raised.
  * May be called from a handler (a nested loop).  event_base_loopbreak() does not end it.
  * Errors: -EINVAL for a timeout that is not a number, -EBUSY when called by a callback
