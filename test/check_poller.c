@@ -57,6 +57,62 @@ static int regular_file(void)
 	return fd;
 }
 
+/* --- what ends a wait ---------------------------------------------------------------- */
+
+static int events_in_the_pass;
+
+static int count_events_and_close(struct asyncore_dispatcher *d)
+{
+	events_in_the_pass = added(asyncore_map(d));
+	return asyncore_close(d);
+}
+
+static int always(struct asyncore_dispatcher *d)
+{
+	(void)d;
+	return 1;
+}
+
+static const struct asyncore_dispatcher_type not_asked_type = {
+	.base = &asyncore_dispatcher_with_send_type,
+	.name = "not asked",
+	.handle_read = count_events_and_close,
+};
+
+static const struct asyncore_dispatcher_type asked_type = {
+	.base = &not_asked_type,
+	.name = "asked",
+	.readable = always,
+};
+
+/* That nothing happened for so long matters to whoever counts passes, or is asked in each. */
+START_TEST(the_loop_sets_its_timer_when_somebody_would_see_it)
+{
+	static const struct {
+		const struct asyncore_dispatcher_type *type;
+		double timeout;
+		int count, events;
+	} row[] = {
+		{ &not_asked_type, 1000.0, -1, 1 },
+		{ &not_asked_type, 1000.0, 2, 2 },
+		{ &asked_type, 1000.0, -1, 2 },
+		{ &asked_type, -1.0, -1, 1 },
+	};
+	struct asyncore_dispatcher_with_send d;
+	struct asyncore_map *map = new_map();
+	int fd[2];
+
+	unix_pair(fd);
+	put(fd[1], "x", 1);
+	ck_assert_int_eq(asyncore_dispatcher_with_send_init(&d, row[_i].type, fd[0], map), 0);
+	ck_assert_int_eq(asyncore_loop(row[_i].timeout, false, map, row[_i].count), 0);
+	ck_assert_int_eq(events_in_the_pass, row[_i].events);
+	ck_assert_int_eq(asyncore_map_size(map), 0);
+	close(fd[1]);
+	asyncore_map_free(map);
+}
+END_TEST
+
 /* --- which backend ------------------------------------------------------------------ */
 
 /* FIELD B27 */
@@ -739,7 +795,11 @@ END_TEST
 
 static void add_cases(Suite *suite)
 {
-	TCase *tc = suite_case(suite, "backends");
+	TCase *tc = suite_case(suite, "what ends a wait");
+
+	tcase_add_loop_test(tc, the_loop_sets_its_timer_when_somebody_would_see_it, 0, 4);
+
+	tc = suite_case(suite, "backends");
 
 	tcase_add_test(tc, base_of_our_own_is_never_on_select);
 	tcase_add_test(tc, environment_does_not_choose_the_backend);
