@@ -250,19 +250,19 @@ static int collect_terminated(struct async_chat *chat, struct chat_reading *in, 
 	return found(chat, in);
 }
 
-/* Where the terminator ends in the input, if the first place that looks like it is it. */
-static size_t find_line(const struct terminator *t, const unsigned char *data, size_t len)
+/* Where the terminator stands in the input, if the first place that looks like it is it. */
+static const unsigned char *find_line(const unsigned char *bytes, size_t terminator_len,
+				      const unsigned char *data, size_t len)
 {
-	const unsigned char *bytes = terminator_bytes(t);
 	const unsigned char *first = memchr(data, bytes[0], len);
 
-	if (first == NULL || (size_t)(data + len - first) < t->len)
-		return 0;
-	if (t->len > 1 && first[1] != bytes[1])
-		return 0;
-	if (t->len > 2 && memcmp(first + 2, bytes + 2, t->len - 2) != 0)
-		return 0;
-	return (size_t)(first - data) + t->len;
+	if (first == NULL || (size_t)(data + len - first) < terminator_len)
+		return NULL;
+	if (terminator_len > 1 && first[1] != bytes[1])
+		return NULL;
+	if (terminator_len > 2 && memcmp(first + 2, bytes + 2, terminator_len - 2) != 0)
+		return NULL;
+	return first;
 }
 
 /*
@@ -274,25 +274,30 @@ static bool collect_lines(struct async_chat *chat, struct chat_reading *in, bool
 			  int *result)
 {
 	struct async_chat_state *state = chat->state;
+	/* All of this turn. */
 	const uint32_t turn = state->turn;
-	size_t end, len;
+	const unsigned char *const bytes = terminator_bytes(&state->terminator);
+	const size_t terminator_len = state->terminator.len;
+	const unsigned char *line_end;
+	size_t len;
 	int r = 0;
 
 	/* A nested pass leaves nothing of the input here. */
 	while (in->len > 0 && state->turn == turn && r >= 0 && goes_on(chat, in)) {
-		end = find_line(&state->terminator, in->data, in->len);
-		if (end == 0)
+		unsigned char *line = in->data;
+
+		line_end = find_line(bytes, terminator_len, line, in->len);
+		if (line_end == NULL)
 			break;
 		*was_found = true;
-		len = end - state->terminator.len;
+		len = (size_t)(line_end - line);
+		advance(in, len + terminator_len);
 		if (len > 0) {
-			r = collect(chat, in, advance(in, end), len);
+			r = collect(chat, in, line, len);
 			if (r < 0)
-				retreat(chat->dispatcher.channel, in, end);
+				retreat(chat->dispatcher.channel, in, len + terminator_len);
 			if (r < 0 || !goes_on(chat, in))
 				break;
-		} else {
-			advance(in, end);
 		}
 		r = found(chat, in);
 	}
