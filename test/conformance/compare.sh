@@ -4,7 +4,9 @@
 # The scenarios of *.scenarios on CPython's asyncore and asynchat, and on the library, with
 # and without use_poll: their traces must be the same.  FORMAT says what they hold.
 #
-#	compare.sh		the test, short: the default map, and each backend under asyncore_loop()
+#	compare.sh		the test: the default map, and on each backend a foreign base, under
+#				asyncore_loop() and driven by the application; each of them
+#				with gathered output, too
 #	compare.sh record	write *.recorded anew, with the live Python
 #	compare.sh differs	write the library's own traces of the scenarios that say
 #				`differs:` anew; read them before they are kept
@@ -30,18 +32,23 @@ run_python() {
 		"$PYTHON" -W ignore "$here/run_python.py" -p "$1"
 }
 
-# The names of a group's scenarios whose line `$2:` has the word $3 ("": any).
+# The names of a group's scenarios whose line `$2:` has one of the words $3 ("": any).
 marked() {
-	awk -v key="$2:" -v word="$3" '
+	awk -v key="$2:" -v words="$3" '
+		BEGIN {
+			n = split(words, w)
+			for (i = 1; i <= n; i++)
+				wanted[w[i]] = 1
+		}
 		$1 == "scenario" { name = $2 }
 		$1 == key {
-			hit = word == ""
+			hit = n == 0
 			for (i = 2; i <= NF; i++)
-				if ($i == word)
+				if ($i in wanted)
 					hit = 1
 			if (hit)
 				print name
-		}' "$1"
+		}' "$1" | sort -u
 }
 
 # Of the traces $1 those for the way $2, without the scenarios that $3 names; those that $4
@@ -68,9 +75,15 @@ expected() {
 		print_it' "$1"
 }
 
-# What gathering leaves alone: the handlers and the peer's bytes, each in order.
+# What a way leaves alone of the trace $2.  Gathering: the handlers and the peer's bytes, each
+# in order.  The application's loop: all but how often the predicates are asked, which is after
+# every batch of events and not before every wait.
 visible() {
-	grep -E '^(scenario|>|<) ' "$1"
+	case " $1 " in
+	*" gather "*) grep -E '^(scenario|>|<) ' "$2" ;;
+	*" driven "*) grep -v -E '^\. [^ ]*\.(readable|writable)$' "$2" ;;
+	*) cat "$2" ;;
+	esac
 }
 
 # compare WHAT EXPECTED SEEN
@@ -82,11 +95,11 @@ compare() {
 	fi
 }
 
-# one GROUP WAY WHAT-IS-NOT-RUN OPTION...
+# one GROUP WAY HOW OPTION...: HOW is what of "driven" and "gather" the options say.
 one() {
-	group=$1 way=$2 without=$3
+	group=$1 way=$2 how=$3
 	shift 3
-	marked "$group.scenarios" not "$without" >"$dir/without"
+	marked "$group.scenarios" not "$how -" >"$dir/without"
 	own=$group.own
 	[ -f "$own" ] || own=/dev/null
 	expected "$group.recorded" "$way" "$dir/without" "$own" >"$dir/expected"
@@ -95,13 +108,22 @@ one() {
 		tail -n 20 "$dir/seen"
 		failed=1
 	fi
-	if [ "$without" = gather ]; then
-		visible "$dir/expected" >"$dir/expected.visible"
-		visible "$dir/seen" >"$dir/seen.visible"
-		compare "$(basename "$group") $*" "$dir/expected.visible" "$dir/seen.visible"
-	else
-		compare "$(basename "$group") $*" "$dir/expected" "$dir/seen"
-	fi
+	visible "$how" "$dir/expected" >"$dir/expected.visible"
+	visible "$how" "$dir/seen" >"$dir/seen.visible"
+	compare "$(basename "$group") $*" "$dir/expected.visible" "$dir/seen.visible"
+}
+
+# every GROUP OUTPUT OPTION...: all ways of running it; OUTPUT is "gather" or "".
+every() {
+	group=$1 output=$2
+	shift 2
+	one "$group" select "$output" "$@"
+	one "$group" poll "$output" -p "$@"
+	for backend in epoll poll select; do
+		one "$group" select "$output" "$@" -b "$backend"
+		one "$group" poll "$output" -p "$@" -b "$backend"
+		one "$group" select "driven $output" "$@" -b "$backend" -d
+	done
 }
 
 # Every entry that a scenario names stands in the list of differences, and every scenario
@@ -115,7 +137,7 @@ check_differences() {
 			failed=1
 		fi
 	done <"$dir/entries"
-	marked "$group.scenarios" differs "" | sort >"$dir/marked"
+	marked "$group.scenarios" differs "" >"$dir/marked"
 	if [ -f "$group.own" ]; then
 		awk '/^scenario / { print $2 }' "$group.own" | sort -u
 	fi >"$dir/owned"
@@ -181,13 +203,8 @@ for scenarios in "$here"/*.scenarios; do
 		compare "$(basename "$group") on $PYTHON" "$group.recorded" "$dir/live"
 	fi
 	check_differences "$group"
-	one "$group" select "-" && one "$group" poll "-" -p
-	for backend in epoll poll select; do
-		one "$group" select "-" -b "$backend"
-		one "$group" poll "-" -p -b "$backend"
-	done
-	one "$group" select gather -g
-	one "$group" poll gather -p -g
+	every "$group" ""
+	every "$group" gather -g
 done
 if [ -z "${1-}" ]; then
 	echo "$(cat "$here"/*.scenarios | grep -c '^scenario ') scenarios"

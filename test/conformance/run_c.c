@@ -5,9 +5,9 @@
  *
  *	run_c [-p] [-b BACKEND [-d]] [-g] GROUP.scenarios [NAME]
  *
- * -p: with use_poll.  -b: the maps are on a foreign base with this backend (epoll, poll,
- * select); otherwise scenarios run in the default map.  -d: event_base_loop() drives that
- * base.  -g: async_chat gathers its output.  FORMAT describes the scenarios and the traces;
+ * -p: with use_poll.  -b: each map is on a foreign base with this backend (epoll, poll,
+ * select); otherwise scenarios run in the default map.  -d: event_base_loop() drives those
+ * bases.  -g: async_chat gathers its output.  FORMAT describes the scenarios and the traces;
  * run_python.py is the same on CPython.  Only the public interface is used.
  */
 
@@ -41,6 +41,7 @@ enum {
 
 static bool use_poll, driven, gather;
 static bool quiet;		/* the scenario is over */
+static unsigned long calls;	/* of methods, but for predicates */
 static const char *backend;
 
 /* ---- Words and traces ---- */
@@ -246,6 +247,8 @@ struct channel {
 struct named_map {
 	char *name;
 	struct asyncore_map *map;
+	struct event_base *base;	/* foreign, or NULL */
+	int left;			/* driven: what left the loop */
 	size_t last;
 };
 
@@ -279,7 +282,6 @@ static struct named_addr addresses[ROOM];
 static struct behaviour behaviours[4 * ROOM];
 static int class_count, map_count, fd_count, address_count, behaviour_count;
 static struct channel *channels, **channels_end = &channels;
-static struct event_base *foreign;
 static char directory[64];
 
 static int act(const struct action *a);
@@ -318,15 +320,20 @@ static struct async_chat *chat(const char *name)
 	return &ch->u.chat;
 }
 
-static struct asyncore_map *map_of(const char *name)
+static struct named_map *named_map(const char *name)
 {
 	int i;
 
 	for (i = 0; i < map_count; i++)
 		if (strcmp(maps[i].name, name) == 0)
-			return maps[i].map;
+			return &maps[i];
 	fail("no such map", name);
 	return NULL;
+}
+
+static struct asyncore_map *map_of(const char *name)
+{
+	return named_map(name)->map;
 }
 
 /* Where a map may be left out: the channel's own one, as in Python. */
@@ -552,6 +559,7 @@ static int called(enum method m, const struct call *c)
 	if (quiet)
 		return m == M_collect_incoming_data || m == M_found_terminator ? 0 : up(m, c);
 	ch->calls[m]++;
+	calls += m != M_readable && m != M_writable;
 	printf("%s %s.%s", m >= M_readable && (m < M_handle_read_event ||
 	       m > M_handle_connect_event) ? "." : ">", ch->name, method_name[m]);
 	show_arguments(m, c);
@@ -1094,15 +1102,70 @@ ACTION(wait)
 
 /* ---- Actions: the loop and the maps ---- */
 
+/* What leaves the application's loop. */
+static void on_left(struct asyncore_map *map, int result, void *arg)
+{
+	struct named_map *m = arg;
+
+	(void)map;
+	m->left = result;
+	event_base_loopbreak(m->base);
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *base)
+{
+	(void)fd, (void)what;
+	event_base_loopbreak(base);
+}
+
+static int result_of(struct named_map *m)
+{
+	int result = m->left;
+
+	m->left = 0;
+	return result;
+}
+
+/*
+ * A pass of the application's loop.  What was told since the last one is registered first,
+ * as it would be while that loop waits: an event of ours, behind the map's own one, stops
+ * libevent before it comes to channels.  A turn in which nothing is called is no pass yet:
+ * after a predicate raised, the map asks the others in one of its own.
+ */
+static int drive(struct named_map *m)
+{
+	struct event *stop = made(event_new(m->base, -1, 0, on_stop, m->base));
+	const unsigned long before = calls;
+	int turn;
+
+	event_active(stop, EV_TIMEOUT, 0);
+	event_base_loop(m->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	event_free(stop);
+	for (turn = 0; turn < 2 && m->left == 0 && calls == before; turn++)
+		event_base_loop(m->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	return result_of(m);
+}
+
+static int drive_loop(struct named_map *m, int count)
+{
+	int r = 0;
+
+	if (count < 0) {
+		event_base_dispatch(m->base);
+		return result_of(m);
+	}
+	for (; count > 0 && r == 0 && asyncore_map_size(m->map) > 0; count--)
+		r = drive(m);
+	return r;
+}
+
 ACTION(poll)
 {
 	struct asyncore_map *map = map_of(n > 1 ? w[1] : "-");
 	double timeout = n > 2 ? atof(w[2]) : 0.0;
 
-	if (driven) {
-		event_base_loop(foreign, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-		return 0;
-	}
+	if (driven)
+		return drive(named_map(n > 1 ? w[1] : "-"));
 	return use_poll ? asyncore_poll2(timeout, map) : asyncore_poll(timeout, map);
 }
 
@@ -1118,8 +1181,12 @@ ACTION(pass)
 
 ACTION(loop)
 {
+	int count = strcmp(w[1], "all") == 0 ? -1 : atoi(w[1]);
+
+	if (driven)
+		return drive_loop(named_map(n > 3 ? w[3] : "-"), count);
 	return asyncore_loop(n > 2 ? atof(w[2]) : 5.0, use_poll, map_of(n > 3 ? w[3] : "-"),
-			     strcmp(w[1], "all") == 0 ? -1 : atoi(w[1]));
+			     count);
 }
 
 ACTION(read)
@@ -1164,15 +1231,45 @@ ACTION(close_all)
 	return asyncore_close_all(map_of(n > 1 ? w[1] : "-"), n > 2 && strcmp(w[2], "0") != 0);
 }
 
-static void add_map(const char *name, struct asyncore_map *map)
+static struct event_base *foreign_base(void)
 {
-	maps[map_count++] = (struct named_map){ made(strdup(name)), map, (size_t)-1 };
+	static const char *const all[] = { "epoll", "poll", "select" };
+	struct event_config *config = made(event_config_new());
+	struct event_base *base;
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		if (strcmp(all[i], backend) != 0)
+			event_config_avoid_method(config, all[i]);
+	base = made(event_base_new_with_config(config));
+	event_config_free(config);
+	if (strcmp(event_base_get_method(base), backend) != 0)
+		fail("libevent has no such backend", backend);
+	return base;
+}
+
+/* The default map, if it may be. */
+static void add_map(const char *name, bool is_default)
+{
+	struct named_map *m = &maps[map_count++];
+
+	if (map_count > ROOM)
+		fail("too many maps", name);
+	memset(m, 0, sizeof *m);
+	m->name = made(strdup(name));
+	m->last = is_default ? 0 : (size_t)-1;
+	if (backend != NULL)
+		m->base = foreign_base();
+	m->map = made(is_default && backend == NULL ? asyncore_socket_map()
+						    : asyncore_map_new(m->base));
+	if (driven)
+		must(asyncore_map_set_exit_cb(m->map, on_left, m), "asyncore_map_set_exit_cb");
 }
 
 ACTION(map)
 {
 	UNUSED;
-	add_map(w[1], made(asyncore_map_new(driven ? foreign : NULL)));
+	add_map(w[1], false);
 	return 0;
 }
 
@@ -1779,23 +1876,6 @@ static void show_states(void)
 	}
 }
 
-static struct event_base *foreign_base(void)
-{
-	static const char *const all[] = { "epoll", "poll", "select" };
-	struct event_config *config = made(event_config_new());
-	struct event_base *base;
-	size_t i;
-
-	for (i = 0; i < 3; i++)
-		if (strcmp(all[i], backend) != 0)
-			event_config_avoid_method(config, all[i]);
-	base = made(event_base_new_with_config(config));
-	event_config_free(config);
-	if (strcmp(event_base_get_method(base), backend) != 0)
-		fail("libevent has no such backend", backend);
-	return base;
-}
-
 static void free_action(struct action *a)
 {
 	if (a->count > 0)
@@ -1816,6 +1896,8 @@ static void clean_up(void)
 	}
 	for (i = map_count - 1; i >= 0; i--) {
 		must(asyncore_map_free(maps[i].map), "asyncore_map_free");
+		if (maps[i].base != NULL)
+			event_base_free(maps[i].base);
 		free(maps[i].name);
 	}
 	for (ch = channels; ch != NULL; ch = next) {
@@ -1845,9 +1927,6 @@ static void clean_up(void)
 		free(behaviours[i].number);
 	}
 	class_count = map_count = address_count = behaviour_count = 0;
-	if (foreign != NULL)
-		event_base_free(foreign);
-	foreign = NULL;
 	quiet = false;
 	if (directory[0] != '\0' && rmdir(directory) < 0) {
 		char command[sizeof directory + 16];
@@ -1918,10 +1997,7 @@ static void run(struct scenario *s)
 
 	printf("scenario %s %s\n", s->name, use_poll ? "poll" : "select");
 	alarm(SECONDS);
-	if (backend != NULL)
-		foreign = foreign_base();
-	add_map("-", foreign != NULL ? made(asyncore_map_new(foreign)) : asyncore_socket_map());
-	maps[0].last = 0;
+	add_map("-", true);
 	for (i = 0; i < s->lines; i++) {
 		const struct action *a = &s->line[i];
 		static char try_word[] = "try";
