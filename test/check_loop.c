@@ -497,6 +497,50 @@ START_TEST(channel_added_again_is_called_last)
 }
 END_TEST
 
+static int take_byte(struct probe *p)
+{
+	char byte;
+
+	return asyncore_recv(&p->dispatcher, &byte, 1);
+}
+
+/* epoll hands out so many at a time, 32 at first: the rest comes later, none is left out and
+ * none comes again. */
+START_TEST(channels_beyond_a_batch_of_epoll_are_served_by_the_next_passes)
+{
+	enum { MANY = 100 };
+	struct asyncore_map *map = backend_map(_i);
+	static struct probe *p[MANY];
+	static int peer[MANY];
+	int i, passes, reads;
+
+	probes_and_peers(map, p, peer, MANY);
+	for (i = 0; i < MANY; i++) {
+		p[i]->on_read = take_byte;
+		put(peer[i], "x", 1);
+	}
+	for (passes = reads = 0; reads < MANY; passes++) {
+		const int before = reads;
+
+		step(map);
+		for (i = reads = 0; i < MANY; i++) {
+			ck_assert_int_le(p[i]->reads, 1);
+			reads += p[i]->reads;
+		}
+		ck_assert_int_gt(reads, before);
+	}
+	ck_assert_int_le(passes, 4);
+	/* Only epoll has batches. */
+	ck_assert(passes == 1 || strcmp(event_base_get_method(asyncore_map_base(map)),
+					"epoll") == 0);
+	step(map);
+	for (i = 0; i < MANY; i++)
+		ck_assert_int_eq(p[i]->reads, 1);
+	backend_map_end(map);
+	close_peers(peer, MANY);
+}
+END_TEST
+
 /* FIELD B1 */
 START_TEST(writable_is_true_by_default)
 {
@@ -2113,6 +2157,8 @@ static void add_order(Suite *suite)
 	tcase_add_loop_test(tc, loop_with_use_poll_is_poll2, 0, BACKENDS);
 	tcase_add_loop_test(tc, order_holds_after_interest_was_switched_off_and_on, 0, BACKENDS);
 	tcase_add_loop_test(tc, channel_added_again_is_called_last, 0, KINDS);
+	tcase_add_loop_test(tc, channels_beyond_a_batch_of_epoll_are_served_by_the_next_passes, 0,
+			    BACKENDS);
 	tcase_add_test(tc, writable_is_true_by_default);
 	tcase_add_loop_test(tc, data_comes_before_the_hang_up, 0, KINDS);
 	tcase_add_loop_test(tc, pipe_that_was_closed_is_read_to_its_end, 0, KINDS);

@@ -126,17 +126,98 @@ every() {
 	done
 }
 
+# The entries of the list of differences that change what a program sees: a line for each, its
+# headline, a tab and its text.
+entries() {
+	awk '
+		/^-+$/ { section = before }
+		{ before = $0 }
+		/^[^ ]/ { headline = "" }
+		/^  [^ ]/ && (section == "Fixed" || section == "Timing") {
+			headline = substr($0, 3)
+			order[++n] = headline
+		}
+		/^      / && headline != "" { text[headline] = text[headline] " " substr($0, 7) }
+		END {
+			for (i = 1; i <= n; i++)
+				print order[i] "\t" text[order[i]]
+		}' "$srcdir/doc/differences.txt"
+}
+
+# What scenarios say `differs:`, that is HEADLINE or HEADLINE: WORDS OF ITS TEXT.
+named() {
+	sed -n 's/^differs: *//p' "$@" | sort -u
+}
+
+# Of the names on standard input those that are no entry; or, with -v, the entries that none of
+# them names.
+unmatched() {
+	awk -F '\t' -v entries="$dir/entries" -v inverse="${1-}" '
+		BEGIN {
+			while ((getline <entries) > 0) {
+				order[++n] = $1
+				text[$1] = $2
+			}
+		}
+		{
+			good = 0
+			for (i = 1; i <= n; i++) {
+				headline = order[i]
+				words = substr($0, length(headline) + 3)
+				if ($0 == headline || (index($0, headline ": ") == 1 &&
+				    index(text[headline], words) > 0)) {
+					good = 1
+					used[headline] = 1
+				}
+			}
+			if (!good && inverse == "")
+				print
+		}
+		END {
+			for (i = 1; i <= n && inverse != ""; i++)
+				if (!(order[i] in used))
+					print order[i]
+		}'
+}
+
+# Every entry is named by a scenario or has tests that UNSCRIPTED lists, and these exist.
+check_entries() {
+	entries >"$dir/entries"
+	cut -f 1 "$dir/entries" >"$dir/headlines"
+	grep -x -F -f "$dir/headlines" "$here/UNSCRIPTED" >"$dir/unscripted"
+	{ named "$here"/*.scenarios; cat "$dir/unscripted"; } | unmatched -v >"$dir/unproved"
+	if [ -s "$dir/unproved" ]; then
+		echo "differences.txt: no scenario and no test shows:"
+		cat "$dir/unproved"
+		failed=1
+	fi
+	awk -F '\t' -v headlines="$dir/headlines" '
+		BEGIN { while ((getline <headlines) > 0) entry[$0] = 1 }
+		!/^\t/ { name = $0; order[++n] = name }
+		/^\t/ && name in entry { tests[name]++; print $2 }
+		/^\t/ && !(name in entry) { print name, "(which is no entry)" }
+		END {
+			for (i = 1; i <= n; i++)
+				if (order[i] in entry && !tests[order[i]])
+					print order[i], "(which lists none)"
+		}' "$here/UNSCRIPTED" >"$dir/tests"
+	while read -r file test; do
+		if ! grep -q -x -F "START_TEST($test)" "$srcdir/test/$file" 2>/dev/null; then
+			echo "UNSCRIPTED: no such test: $file $test"
+			failed=1
+		fi
+	done <"$dir/tests"
+}
+
 # Every entry that a scenario names stands in the list of differences, and every scenario
 # that names one has a trace that does differ.
 check_differences() {
 	group=$1
-	sed -n 's/^differs: *//p' "$group.scenarios" | sort -u >"$dir/entries"
+	named "$group.scenarios" | unmatched >"$dir/wrong"
 	while read -r entry; do
-		if ! grep -q -F -- "$entry" "$srcdir/doc/differences.txt"; then
-			echo "$(basename "$group"): not in differences.txt: $entry"
-			failed=1
-		fi
-	done <"$dir/entries"
+		echo "$(basename "$group"): no such entry in differences.txt: $entry"
+		failed=1
+	done <"$dir/wrong"
 	marked "$group.scenarios" differs "" >"$dir/marked"
 	if [ -f "$group.own" ]; then
 		awk '/^scenario / { print $2 }' "$group.own" | sort -u
@@ -187,6 +268,7 @@ write_own() {
 	fi
 }
 
+check_entries
 for scenarios in "$here"/*.scenarios; do
 	group=${scenarios%.scenarios}
 	case ${1-} in

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -945,6 +946,46 @@ ACTION(put)
 	return 0;
 }
 
+/* One write, of nothing, too. */
+ACTION(datagram)
+{
+	struct bytes b = literal(w[2]);
+
+	UNUSED;
+	must((int)write(fd_of(w[1]), b.data, b.len), "write");
+	free(b.data);
+	return 0;
+}
+
+static rlim_t usual_files;	/* 0: as usual */
+
+ACTION(files)
+{
+	struct rlimit limit;
+
+	UNUSED;
+	must(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+	if (usual_files != 0)
+		limit.rlim_cur = usual_files;
+	usual_files = 0;
+	return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* From now on there is no descriptor to be had. */
+ACTION(no_files)
+{
+	struct rlimit limit;
+	int next = dup(STDIN_FILENO);
+
+	do_files(w, n);
+	must(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+	must(next, "dup");
+	close(next);
+	usual_files = limit.rlim_cur;
+	limit.rlim_cur = (rlim_t)next;
+	return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Read until there is nothing more (most -1), or so many bytes; wait or not. */
 static int receive(const char *name, ssize_t most, bool patient, bool how)
 {
@@ -1793,6 +1834,7 @@ static int act(const struct action *a)
 		A(raise, 2) A(exit, 1) A(nothing, 1) A(say, 1)
 		A(pair, 3) A(dgrampair, 3) A(tcppair, 3) A(pipe, 3) A(file, 3) A(socket, 2)
 		A(listener, 2) A(refused, 2) A(path, 2) A(address, 3) A(put, 3) A(take, 3)
+		A(datagram, 3) A(no_files, 1) A(files, 1)
 		A(look, 2) A(drain, 2) A(fill, 2) A(empty, 2) A(shut, 2) A(end, 2) A(reset, 2)
 		A(urgent, 3) A(oob, 2) A(dial, 3) A(pickup, 3) A(wait, 2)
 		A(poll, 1) A(pass, 2) A(loop, 2) A(read, 2) A(write, 2) A(exception, 2)
@@ -1888,6 +1930,7 @@ static void clean_up(void)
 	int i, j;
 
 	quiet = true;
+	do_files(NULL, 0);
 	for (ch = channels; ch != NULL; ch = next) {
 		next = ch->next;
 		/* The base's own close(): an override of the scenario has had its turns. */

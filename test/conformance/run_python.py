@@ -12,6 +12,7 @@ exceptions become the names of errnos, addresses their kind, a queue of byte str
 import errno
 import os
 import re
+import resource
 import select
 import shutil
 import socket
@@ -151,6 +152,7 @@ class Scenario:
 		self.addresses = {}
 		self.last = {}
 		self.dir = None
+		self.usual_files = None
 
 	# ---- What is made of the declarations ----
 
@@ -336,6 +338,25 @@ class Scenario:
 			if not self.wait_fd(self.fd_of(name), select.POLLOUT):
 				raise Failed("put")
 			data = data[os.write(self.fd_of(name), data):]
+
+	def do_datagram(self, name, word):
+		"""One write, of nothing, too."""
+		os.write(self.fd_of(name), literal(word))
+
+	def do_no_files(self):
+		"""From now on there is no descriptor to be had."""
+		self.do_files()
+		soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+		following = os.dup(0)
+		os.close(following)
+		self.usual_files = soft
+		resource.setrlimit(resource.RLIMIT_NOFILE, (following, hard))
+
+	def do_files(self):
+		if self.usual_files is not None:
+			hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+			resource.setrlimit(resource.RLIMIT_NOFILE, (self.usual_files, hard))
+		self.usual_files = None
 
 	def do_take(self, name, count):
 		data = b""
@@ -661,6 +682,7 @@ class Scenario:
 		self.clean_up()
 
 	def clean_up(self):
+		self.do_files()
 		for m in self.maps.values():
 			m = asyncore.socket_map if m is None else m
 			m.clear()
