@@ -37,6 +37,7 @@ enum {
 	PATIENCE = 5000,	/* ms */
 	SECONDS = 10,		/* for one scenario */
 	WORDS = 64,
+	IGNORED = 4,		/* types of log_info() */
 	ROOM = 48		/* channels, classes, descriptors ... of one scenario */
 };
 
@@ -228,6 +229,8 @@ struct class {
 	char *name;
 	enum kind kind;
 	struct async_chat_type type;
+	const char *ignored[IGNORED + 1];
+	char *ignored_text;
 	struct class *older;
 };
 
@@ -702,6 +705,19 @@ static void set_methods(struct class *class, const char *names)
 	free(list);
 }
 
+/* TYPE,TYPE ... */
+static void ignore_log_types(struct class *class, const char *types)
+{
+	char *list = made(strdup(types)), *type, *rest = NULL;
+	size_t n = 0;
+
+	for (type = strtok_r(list, ",", &rest); type != NULL && n < IGNORED;
+	     type = strtok_r(NULL, ",", &rest))
+		class->ignored[n++] = type;
+	class->ignored_text = list;
+	class->type.dispatcher.ignore_log_types = class->ignored;
+}
+
 static void make_class(const struct action *a)
 {
 	static const struct {
@@ -747,6 +763,10 @@ static void make_class(const struct action *a)
 			class->type.dispatcher.flags = ASYNC_CHAT_SEND_AT_ONCE;
 	}
 	for (w = 3; w < a->count; w++) {
+		if (strncmp(a->word[w], "ignore:", 7) == 0) {
+			ignore_log_types(class, a->word[w] + 7);
+			continue;
+		}
 		if (a->word[w][0] == '-') {
 			set_method(class, a->word[w] + 1, false);
 			continue;
@@ -1553,6 +1573,29 @@ ACTION(get)
 	return 0;
 }
 
+ACTION(set_addr)
+{
+	const struct named_addr *a;
+
+	UNUSED;
+	if (strcmp(w[2], "none") == 0)
+		return asyncore_set_addr(disp(w[1]), NULL, 0);
+	a = address(w[2]);
+	return asyncore_set_addr(disp(w[1]), &a->u.any, a->len);
+}
+
+ACTION(own_map)
+{
+	const struct asyncore_map *map = asyncore_map(disp(w[1]));
+	int i;
+
+	UNUSED;
+	for (i = 0; i < map_count; i++)
+		if (maps[i].map == map)
+			printf("-> %s\n", maps[i].name);
+	return 0;
+}
+
 struct plain {
 	const char *name;
 	int (*call)(struct asyncore_dispatcher *d);
@@ -1703,6 +1746,23 @@ ACTION(simple)
 	return async_chat_push_with_producer(chat(w[1]), made(p));
 }
 
+/* What a simple producer gives, piece by piece. */
+ACTION(pieces)
+{
+	struct bytes b = literal(w[1]);
+	struct async_chat_producer *p =
+		made(async_chat_simple_producer_new(b.data, b.len, (size_t)atol(w[2])));
+	const void *data;
+	size_t len;
+
+	UNUSED;
+	while (async_chat_producer_more(p, &data, &len) > 0)
+		show_line("-> ", data, len, "");
+	async_chat_producer_release(p);
+	free(b.data);
+	return 0;
+}
+
 /* Gives what its script says, piece by piece: bytes, or !ERRNO to raise. */
 struct scripted {
 	struct async_chat_producer producer;
@@ -1842,6 +1902,7 @@ static int act(const struct action *a)
 		A(new, 3) A(create, 2) A(set_socket, 3) A(set_file, 3) A(bind, 2) A(listen, 2)
 		A(connect, 3) A(accept, 3) A(send, 3) A(flood, 2) A(recv, 3) A(close, 2)
 		A(add, 2) A(del, 2) A(set, 4) A(get, 3) A(call, 3) A(body, 3) A(log, 3)
+		A(set_addr, 3) A(own_map, 2) A(pieces, 3)
 		A(log_info, 3) A(repr, 2) A(reuse, 2) A(family, 2) A(disconnected, 2)
 		A(push, 3) A(simple, 3) A(producer, 3) A(close_when_done, 2) A(discard, 2)
 		A(term, 3) A(getterm, 2) A(getdata, 2) A(sizes, 4) A(prefix, 3)

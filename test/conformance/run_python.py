@@ -159,16 +159,20 @@ class Scenario:
 	def make_class(self, name, kind, words):
 		base = KINDS[kind]
 		methods = list(HANDLERS) + ["log", "log_info"]
+		ignored = base.ignore_log_types
 		if kind == "chat":
 			methods += ["collect_incoming_data", "found_terminator"]
 		for word in words:
 			if word in GROUPS:
 				methods += GROUPS[word]
+			elif word.startswith("ignore:"):
+				ignored = word[7:].split(",")
 			elif word.startswith("-"):
 				methods.remove(word[1:])
 			else:
 				raise Failed("class: " + word)
 		body = {m: self.make_method(m, base) for m in methods}
+		body["ignore_log_types"] = ignored
 		if kind == "chat":
 			body["ac_in_buffer_size"] = body["ac_out_buffer_size"] = 4096
 		self.classes[name] = type(name, (base,), body)
@@ -568,6 +572,14 @@ class Scenario:
 	def do_get(self, ch, what):
 		say("-> %d" % bool(getattr(self.channels[ch], what)))
 
+	def do_set_addr(self, ch, address):
+		self.channels[ch].addr = None if address == "none" else self.addresses[address]
+
+	def do_own_map(self, ch):
+		for name, m in self.maps.items():
+			if self.channels[ch]._map is (asyncore.socket_map if m is None else m):
+				say("-> %s" % name)
+
 	def do_call(self, ch, method):
 		result = getattr(self.channels[ch], method)()
 		if method in ("readable", "writable"):
@@ -605,6 +617,12 @@ class Scenario:
 	def do_simple(self, ch, word, size="512"):
 		self.channels[ch].push_with_producer(
 			asynchat.simple_producer(literal(word), int(size)))
+
+	def do_pieces(self, word, size):
+		"""What a simple producer gives, piece by piece."""
+		producer = asynchat.simple_producer(literal(word), int(size))
+		for piece in iter(producer.more, b""):
+			say("-> %s" % shown(piece))
 
 	def do_producer(self, ch, name, *script):
 		self.channels[ch].push_with_producer(Producer(self, name, script))
