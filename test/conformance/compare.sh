@@ -127,7 +127,7 @@ every() {
 }
 
 # The entries of the list of differences that change what a program sees: a line for each, its
-# headline, a tab and its text.
+# headline, its text and its section, between tabs.
 entries() {
 	awk '
 		/^-+$/ { section = before }
@@ -136,11 +136,12 @@ entries() {
 		/^  [^ ]/ && (section == "Fixed" || section == "Timing") {
 			headline = substr($0, 3)
 			order[++n] = headline
+			of[headline] = section
 		}
 		/^      / && headline != "" { text[headline] = text[headline] " " substr($0, 7) }
 		END {
 			for (i = 1; i <= n; i++)
-				print order[i] "\t" text[order[i]]
+				print order[i] "\t" text[order[i]] "\t" of[order[i]]
 		}' "$srcdir/doc/differences.txt"
 }
 
@@ -243,6 +244,63 @@ check_differences() {
 	fi
 }
 
+# Timing alone: the same handlers in the same order, but for how many write events it takes and
+# when a producer is asked, and the same bytes for each peer, though not in as many pieces.
+check_timing() {
+	group=$1
+	[ -f "$group.own" ] || return
+	awk -F '\t' -v entries="$dir/entries" '
+		BEGIN {
+			while ((getline <entries) > 0)
+				if ($3 == "Timing")
+					is_timing[$1] = 1
+		}
+		FNR == 1 { file++ }
+		/^scenario / {
+			split($0, word, " ")
+			name = word[2]
+			key = $0
+			if (file == 3)
+				keys[key] = name
+		}
+		file == 1 && /^differs: / {
+			sub(/^differs: */, "")
+			sub(/: .*/, "")
+			if ($0 in is_timing)
+				timing[name] = 1
+			else
+				fixed[name] = 1
+		}
+		file > 1 && /^> / && !/\.handle_write/ && !/^> more / {
+			seen[file, key] = seen[file, key] $0 "\n"
+		}
+		file > 1 && /^< / {
+			split($0, word, " ")
+			bytes = substr($0, length(word[2]) + 4)
+			gsub(/"/, "", bytes)
+			peers[key] = peers[key] " " word[2]
+			got[file, key, word[2]] = got[file, key, word[2]] bytes
+		}
+		END {
+			for (key in keys) {
+				name = keys[key]
+				if (!(name in timing) || name in fixed)
+					continue
+				if (seen[2, key] != seen[3, key])
+					print "other handlers, or in another order: " key
+				n = split(peers[key], peer, " ")
+				for (i = 1; i <= n; i++)
+					if (got[2, key, peer[i]] != got[3, key, peer[i]])
+						print "other bytes for " peer[i] ": " key
+			}
+		}' "$group.scenarios" "$group.recorded" "$group.own" >"$dir/untimely"
+	if [ -s "$dir/untimely" ]; then
+		echo "$(basename "$group"): more differs than the timing:"
+		sort -u "$dir/untimely"
+		failed=1
+	fi
+}
+
 # The traces of the marked scenarios, where they are not Python's.
 write_own() {
 	group=$1
@@ -285,6 +343,7 @@ for scenarios in "$here"/*.scenarios; do
 		compare "$(basename "$group") on $PYTHON" "$group.recorded" "$dir/live"
 	fi
 	check_differences "$group"
+	check_timing "$group"
 	every "$group" ""
 	every "$group" gather -g
 done
