@@ -12,16 +12,24 @@
 
 #include <errno.h>
 
+/* One predicate of a channel that is held. */
+static inline int ask_one(struct asyncore_channel *c, int (*predicate)(struct asyncore_dispatcher *))
+{
+	int r = predicate(c->dispatcher);
+
+	return r < 0 ? channel_noted(c, r) : r;
+}
+
 /* What the channel wants now, or what a predicate raised. */
-static int ask(struct asyncore_channel *c, bool use_poll)
+static inline int ask(struct asyncore_channel *c, bool use_poll)
 {
 	const struct methods *m = c->methods;
 	int readable, writable, events = 0;
 
-	readable = channel_call(c, m->slot.readable);
+	readable = ask_one(c, m->slot.readable);
 	if (readable < 0 || !channel_has(c, CHANNEL_IN_MAP))
 		return readable < 0 ? readable : 0;
-	writable = channel_call(c, m->slot.writable);
+	writable = ask_one(c, m->slot.writable);
 	if (writable < 0)
 		return writable;
 
@@ -36,23 +44,21 @@ static int ask(struct asyncore_channel *c, bool use_poll)
 	return channel_has(c, CHANNEL_PAUSED) ? 0 : events;
 }
 
-/* Ask, and register what differs. */
-static int update(struct asyncore_map *map, struct asyncore_channel *c, bool use_poll)
+/* Register what differs. */
+static int change(struct asyncore_channel *c, unsigned events)
 {
-	int events = ask(c, use_poll), r;
+	const struct asyncore_map *map = c->map;
+	int r;
 
-	/* A predicate may have closed its channel, or put it into another map. */
-	if (events < 0 || !map_holds(map, c))
-		return events < 0 ? events : 0;
 	if (channel_has(c, CHANNEL_URGENT_SEEN)) {
 		/* Edge triggered: watch anew for what is still there. */
 		c->flags &= ~CHANNEL_URGENT_SEEN;
 		if (c->armed & events & EVENT_URGENT)
 			poller_renew_urgent(c);
 	}
-	if ((unsigned)events == c->armed)
+	if (events == c->armed)
 		return 0;
-	r = poller_arm(c, (unsigned)events);
+	r = poller_arm(c, events);
 	if (r == 0)
 		return 0;
 	/* It cannot be watched.  If it is still there after that was said, try again later. */
@@ -62,12 +68,19 @@ static int update(struct asyncore_map *map, struct asyncore_channel *c, bool use
 	return r;
 }
 
-static int refresh(struct asyncore_channel *c, bool use_poll)
+/* Ask, and register what differs. */
+static ALWAYS_INLINE int refresh(struct asyncore_channel *c, bool use_poll)
 {
+	const struct asyncore_map *map = c->map;
 	int r;
 
 	channel_hold(c);
-	r = update(c->map, c, use_poll);
+	r = ask(c, use_poll);
+	/* A predicate may have closed its channel, or put it into another map. */
+	if (r >= 0)
+		r = map_holds(map, c) &&
+		    ((unsigned)r != c->armed || channel_has(c, CHANNEL_URGENT_SEEN))
+		    ? change(c, (unsigned)r) : 0;
 	channel_release(c);
 	return r;
 }
