@@ -1,82 +1,121 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* echo_libevent.c - the raw libevent program that ours is measured against: one event per
- * connection, recv into a buffer, send at once.  Prints its port and ends with its last
- * connection. */
+/*
+ * echo_libevent.c - the raw libevent program, against which all others are measured: one event
+ * per connection, recv, send at once, and an event for writing only while output is left over.
+ *
+ *	echo_libevent [once] [queued]
+ *
+ * once: event_base_loop(EVLOOP_ONCE) for each pass, as a library around it has to do.
+ * queued: no send at once; every answer waits for a write event.
+ */
+
+#include "bench.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
-static struct event_base *base;
-static int connections;
-static char data[65536];
-
 struct connection {
-	struct event *event;
-	int fd;
+	struct event *read, *write;	/* write: only while output is left over */
+	char *left;
+	size_t nleft;
 };
+
+static struct event_base *base;
+static bool queued;
+static char data[BENCH_BUFFER];
+
+static void end(struct connection *c, int fd)
+{
+	event_free(c->read);
+	if (c->write != NULL)
+		event_free(c->write);
+	free(c->left);
+	free(c);
+	close(fd);
+}
+
+static void on_write(evutil_socket_t fd, short what, void *arg)
+{
+	struct connection *c = arg;
+	ssize_t n = send(fd, c->left, c->nleft, MSG_NOSIGNAL);
+
+	(void)what;
+	if (n < 0)
+		return;
+	c->nleft -= (size_t)n;
+	if (c->nleft > 0) {
+		memmove(c->left, c->left + n, c->nleft);
+		return;
+	}
+	event_free(c->write);
+	c->write = NULL;
+	free(c->left);
+	c->left = NULL;
+}
+
+static void keep(struct connection *c, int fd, const char *rest, size_t len)
+{
+	c->left = realloc(c->left, c->nleft + len);
+	if (c->left == NULL)
+		bench_die("realloc");
+	memcpy(c->left + c->nleft, rest, len);
+	c->nleft += len;
+	if (c->write != NULL)
+		return;
+	c->write = event_new(base, fd, EV_WRITE | EV_PERSIST, on_write, c);
+	event_add(c->write, NULL);
+}
+
+static void answer(struct connection *c, int fd, size_t len)
+{
+	ssize_t n = 0;
+
+	if (c->nleft == 0 && !queued)
+		n = send(fd, data, len, MSG_NOSIGNAL);
+	if (n < 0)
+		n = 0;
+	if ((size_t)n < len)
+		keep(c, fd, data + n, len - (size_t)n);
+}
 
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
-	struct connection *c = arg;
 	ssize_t n = recv(fd, data, sizeof data, 0);
 
 	(void)what;
-	if (n > 0) {
-		send(fd, data, (size_t)n, MSG_NOSIGNAL);
-		return;
-	}
-	if (n < 0 && errno == EAGAIN)
-		return;
-	event_free(c->event);
-	close(fd);
-	free(c);
-	if (--connections == 0)
-		event_base_loopbreak(base);
+	if (n > 0)
+		answer(arg, fd, (size_t)n);
+	else if (n == 0 || errno != EAGAIN)
+		end(arg, fd);
 }
 
-static void on_accept(evutil_socket_t fd, short what, void *arg)
+static void on_accept(evutil_socket_t listener, short what, void *arg)
 {
-	struct connection *c = malloc(sizeof *c);
+	int fd = bench_accept(listener);
+	struct connection *c;
 
 	(void)what, (void)arg;
-	c->fd = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (c->fd < 0) {
-		free(c);
+	if (fd < 0)
 		return;
-	}
-	c->event = event_new(base, c->fd, EV_READ | EV_PERSIST, on_read, c);
-	event_add(c->event, NULL);
-	connections++;
+	c = bench_alloc(sizeof *c);
+	*c = (struct connection){ .read = event_new(base, fd, EV_READ | EV_PERSIST, on_read, c) };
+	event_add(c->read, NULL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET };
-	socklen_t len = sizeof addr;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
-	struct event *listener;
-
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(fd, 1024) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
-		return 1;
+	queued = bench_given(argc, argv, "queued");
 	base = event_base_new();
-	listener = event_new(base, fd, EV_READ | EV_PERSIST, on_accept, NULL);
-	event_add(listener, NULL);
-	printf("%d\n", ntohs(addr.sin_port));
-	fflush(stdout);
-	event_base_dispatch(base);
-	event_free(listener);
-	event_base_free(base);
-	close(fd);
-	return 0;
+	event_add(event_new(base, bench_listen(), EV_READ | EV_PERSIST, on_accept, NULL), NULL);
+	if (!bench_given(argc, argv, "once"))
+		return event_base_dispatch(base);
+	while (event_base_loop(base, EVLOOP_ONCE) == 0)
+		;
+	return 1;
 }

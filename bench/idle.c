@@ -1,121 +1,94 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/*
- * idle.c - what idle channels cost: heap bytes for each, and the time of a pass with one
- * active channel beside N idle ones.
- */
+#include "idle.h"
 
-#include <asyncore.h>
+#include "bench.h"
 
 #include <malloc.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <time.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-enum { PASSES = 20000, ROUNDS = 5 };
+long idle_served;
 
-static int peer;
-
-static void release(struct asyncore_dispatcher *self)
+/* A connection that says nothing, as cheap as one can be: a datagram socket with a peer. */
+static int silent(void)
 {
-	free(self);
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(9) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
+		bench_die("idle socket");
+	return fd;
 }
 
-static const struct asyncore_dispatcher_type idle_type = {
-	.base = &asyncore_dispatcher_with_send_type,
-	.name = "idle",
-	.dealloc = release,
-};
-
-static int active_read(struct asyncore_dispatcher *self)
+static size_t heap(void)
 {
-	char data[64];
+	struct mallinfo2 info = mallinfo2();
 
-	return asyncore_recv(self, data, sizeof data);
+	return info.uordblks + info.hblkhd;
 }
 
-static const struct asyncore_dispatcher_type active_type = {
-	.base = &asyncore_dispatcher_with_send_type,
-	.name = "active",
-	.handle_read = active_read,
-	.dealloc = release,
-};
-
-static void add(const struct asyncore_dispatcher_type *type, int fd)
+static void add_idle(int n)
 {
-	struct asyncore_dispatcher_with_send *d = malloc(sizeof *d);
-	int r = asyncore_dispatcher_with_send_init(d, type, fd, NULL);
+	while (n-- > 0)
+		idle_add(silent());
+}
 
-	if (r == 0 && fd < 0)
-		r = asyncore_create_socket(&d->dispatcher, AF_INET, SOCK_DGRAM);
-	if (r < 0) {
-		fprintf(stderr, "no more channels: %d\n", r);
-		exit(1);
+static int *add_active(int n)
+{
+	int *peer = bench_alloc((size_t)n * sizeof *peer), pair[2], i;
+
+	for (i = 0; i < n; i++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
+			bench_die("socketpair");
+		peer[i] = pair[0];
+		idle_add_active(pair[1]);
 	}
-	/* Then writable() is false until something is to be sent. */
-	asyncore_set_connected(&d->dispatcher, true);
+	return peer;
 }
 
-static double now(void)
+static double pass(const int *peer, int active)
 {
-	struct timespec ts;
+	const long wanted = idle_served + active;
+	double start;
+	int i;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-	return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
-}
-
-static double pass(void)
-{
-	double ns[ROUNDS];
-	int round, i;
-
-	for (round = 0; round < ROUNDS; round++) {
-		double start = now();
-
-		for (i = 0; i < PASSES; i++) {
-			if (write(peer, "x", 1) != 1)
-				exit(1);
-			asyncore_poll(1.0, NULL);
-		}
-		ns[round] = (now() - start) / PASSES;
-	}
-	qsort(ns, ROUNDS, sizeof *ns, compare);
-	return ns[ROUNDS / 2];
+	for (i = 0; i < active; i++)
+		if (write(peer[i], "x", 1) != 1)
+			bench_die("write");
+	start = bench_now();
+	while (idle_served < wanted)
+		idle_pass();
+	return bench_now() - start;
 }
 
 int main(int argc, char **argv)
 {
-	struct rlimit limit;
-	int fd[2], steps[] = { 100, 1000, 10000 }, i, n = 0;
-	size_t before = 0, heap;
+	int idle, active, passes, i, *peer;
+	size_t bytes;
+	double ns = 0;
 
-	(void)argc, (void)argv;
-	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) < 0)
-		return 1;
-	peer = fd[1];
-	add(&active_type, fd[0]);
-	asyncore_poll(0.0, NULL);
-	before = mallinfo2().uordblks;
+	if (argc < 4 || (active = atoi(argv[2])) < 1)
+		return 2;
+	idle = atoi(argv[1]);
+	passes = atoi(argv[3]);
+	bench_raise_limit();
+	idle_init(argc, argv);
+	peer = add_active(active);
+	/* What the first pass makes is not an idle connection's. */
+	pass(peer, active);
+	bytes = heap();
+	add_idle(idle);
+	pass(peer, active);
+	bytes = heap() - bytes;
 
-	printf("%8s %14s %12s\n", "idle", "ns per pass", "heap bytes");
-	for (i = 0; i < 3; i++) {
-		for (; n < steps[i]; n++)
-			add(&idle_type, -1);
-		asyncore_poll(0.0, NULL);
-		heap = mallinfo2().uordblks - before;
-		printf("%8d %14.0f %12.0f\n", n, pass(), (double)heap / n);
-	}
-	close(peer);
-	asyncore_close_all(NULL, true);
+	for (i = 0; i < passes; i++)
+		ns += pass(peer, active);
+	printf("%.1f %.1f\n", passes > 0 ? ns / passes / active : 0,
+	       idle > 0 ? (double)bytes / idle : 0);
 	return 0;
 }
