@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +28,15 @@ bool bench_given(int argc, char **argv, const char *word)
 	return false;
 }
 
-/* Accepted sockets inherit TCP_NODELAY: an answer in two pieces must not wait for an ACK. */
+/* Accepted sockets inherit TCP_NODELAY: an answer in two pieces must not wait for an ACK.  A client
+ * that is gone must not kill who has no MSG_NOSIGNAL (evbuffers, libuv). */
 int bench_listen(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	socklen_t len = sizeof addr;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 
+	signal(SIGPIPE, SIG_IGN);
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(fd, 1024) < 0 ||

@@ -12,18 +12,33 @@ bin=bench/bin
 
 # The program, its other sources, the library that it is about.
 programs='
-accept_asyncore    bench,ours         asyncore
-accept_libevent    bench              libevent_core
-echo_asyncore      bench,ours         asyncore
-echo_libevent      bench              libevent_core
-idle_asynchat      bench,idle,ours    asyncore
-idle_asyncore      bench,idle,ours    asyncore
-idle_bufferevent   bench,idle         libevent
-idle_libevent      bench,idle         libevent_core
-lines_asynchat     bench,ours         asyncore
-lines_evbuffer     bench              libevent_core
-lines_flat         bench              libevent_core
-drive.so           bench              none
+accept_asyncore        bench,ours         asyncore
+accept_epoll           bench              none
+accept_evconnlistener  bench              libevent
+accept_libevent        bench              libevent_core
+download_asynchat      bench,ours         asyncore
+download_evbuffer      bench              libevent_core
+download_libevent      bench              libevent_core
+echo_asyncore          bench,ours         asyncore
+echo_bufferevent       bench              libevent
+echo_epoll             bench              none
+echo_libev             bench              libev
+echo_libevent          bench              libevent_core
+echo_libuv             bench              libuv
+idle_asynchat          bench,idle,ours    asyncore
+idle_asyncore          bench,idle,ours    asyncore
+idle_bufferevent       bench,idle         libevent
+idle_epoll             bench,idle         none
+idle_libev             bench,idle         libev
+idle_libevent          bench,idle         libevent_core
+idle_libuv             bench,idle         libuv
+lines_asynchat         bench,ours         asyncore
+lines_evbuffer         bench              libevent_core
+lines_flat             bench              libevent_core
+lines_memory           bench              asyncore
+load                   bench              none
+drive.so               bench              none
+wake                   -                  asyncore-threads
 '
 
 # Ours as programs get it: the shared library, unless only the other was built.
@@ -39,6 +54,9 @@ library()
 	asyncore)
 		cflags=(-Iinclude "-I$srcdir/include" $(pkg-config --cflags libevent_core))
 		libs=("${ours[@]}" $(pkg-config --libs libevent_core)) ;;
+	asyncore-threads)
+		library asyncore
+		libs+=($(pkg-config --libs libevent_pthreads)) ;;
 	libev)	# Debian has no .pc file of it.
 		echo '#include <ev.h>' | $CC ${CPPFLAGS-} -E - >/dev/null 2>&1 || return 1
 		libs=(-lev) ;;
@@ -59,7 +77,7 @@ echo "$programs" | while read -r program others package; do
 		continue
 	fi
 	sources=()
-	for source in "${program%.so}" ${others//,/ }; do
+	for source in "${program%.so}" ${others//[-,]/ }; do
 		sources+=("$srcdir/bench/$source.c")
 	done
 	kind=()

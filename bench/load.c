@@ -1,74 +1,247 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * load.c - echo client: load PORT CONNECTIONS ROUNDS SIZE
+ * load.c - the client of the servers, when time is measured.
  *
- * In each round it sends one message on every connection and then takes every answer, in a
- * fixed order, so that the server's passes are as full as they can be and the same from
- * run to run.
+ *	load WORK PORT PID CONNECTIONS SIZE SECONDS
+ *
+ *	echo		messages of SIZE bytes, one under way on each connection
+ *	count, answer	lines of SIZE bytes on one connection; answer: and 4 bytes for each back
+ *	accept		connections that the server accepts and closes, so many under way
+ *	download	100 MiB at a time, on one connection
+ *
+ * It never sleeps and takes the connections in a fixed order, so that with many of them the
+ * server always has work.  When the time is over it prints how much was done (messages, lines,
+ * connections, MiB), in how many seconds, and how many CPU seconds the server, process PID, spent
+ * on it.
  */
 
+#include "bench.h"
+#include "lines.h"
+
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-static char data[65536];
+enum { BLOCK = 1 << 20 };
 
-static int dial(int port)
+static int port, connections, *client;
+static size_t size;
+static double duration;		/* ns */
+static char *block, sink[4 * BENCH_BUFFER];
+
+/* --- what is measured ------------------------------------------------------------------ */
+
+static pid_t server;
+static double start, server_start;
+
+static double server_now(void)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+	struct timespec ts;
+	clockid_t clock;
 
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0) {
-		perror("connect");
-		exit(1);
-	}
+	if (clock_getcpuclockid(server, &clock) != 0 || clock_gettime(clock, &ts) < 0)
+		bench_die("the server's clock");
+	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+}
+
+static void begin(void)
+{
+	server_start = server_now();
+	start = bench_now();
+}
+
+static bool over(void)
+{
+	return bench_now() - start > duration;
+}
+
+static void end(double done)
+{
+	const double seconds = (bench_now() - start) / 1e9;
+
+	printf("%.0f %.6f %.6f\n", done, seconds, (server_now() - server_start) / 1e9);
+}
+
+/* --- sockets --------------------------------------------------------------------------- */
+
+static int dial(void)
+{
+	int fd = bench_connect(port);
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
 	return fd;
 }
 
-static void take(int fd, size_t size)
+/* The result of recv() or send(), 0 for nothing now. */
+static size_t some(ssize_t n)
 {
-	while (size > 0) {
-		ssize_t n = recv(fd, data, size, 0);
-
-		if (n <= 0) {
-			fprintf(stderr, "the server hung up\n");
-			exit(1);
-		}
-		size -= (size_t)n;
+	if (n < 0 && errno == EAGAIN)
+		return 0;
+	if (n <= 0) {
+		fprintf(stderr, "load: the server hung up\n");
+		exit(1);
 	}
+	return (size_t)n;
+}
+
+static void say(int fd)
+{
+	size_t sent = 0;
+
+	while (sent < size)
+		sent += some(send(fd, block + sent, size - sent, MSG_NOSIGNAL));
+}
+
+static void take(int fd)
+{
+	size_t had = 0;
+
+	while (had < size)
+		had += some(recv(fd, sink, size - had, 0));
+}
+
+/* The server closes when it has read everything. */
+static void await_end(int fd)
+{
+	while (recv(fd, sink, sizeof sink, 0) != 0)
+		if (errno != EAGAIN)
+			bench_die("recv");
+	close(fd);
+}
+
+/* --- the works ------------------------------------------------------------------------- */
+
+static void work_echo(void)
+{
+	double done = 0;
+	int i;
+
+	for (i = 0; i < connections; i++) {
+		client[i] = dial();
+		say(client[i]);
+		take(client[i]);
+	}
+	for (i = 0; i < connections; i++)
+		say(client[i]);
+	begin();
+	while (!over())
+		for (i = 0; i < connections; i++, done++) {
+			take(client[i]);
+			say(client[i]);
+		}
+	end(done);
+}
+
+/* `per_line` bytes come back for each line.  The connection's end is part of it: then all has
+ * been read. */
+static void work_lines(size_t per_line)
+{
+	const size_t len = BLOCK / size * size;
+	size_t i, at = 0, lines = 0;
+	long due = 0;	/* less than 0: answers to a block that is not sent yet */
+	int fd = dial();
+
+	for (i = 0; i < len; i++)
+		block[i] = i % size == size - 2 ? '\r' : i % size == size - 1 ? '\n' : 'x';
+	begin();
+	while (at > 0 || !over()) {
+		at += some(send(fd, block + at, len - at, MSG_NOSIGNAL));
+		if (at == len) {
+			lines += len / size;
+			due += (long)(len / size * per_line);
+			at = 0;
+		}
+		if (per_line > 0)
+			due -= (long)some(recv(fd, sink, sizeof sink, 0));
+	}
+	while (due > 0)
+		due -= (long)some(recv(fd, sink, sizeof sink, 0));
+	shutdown(fd, SHUT_WR);
+	await_end(fd);
+	end((double)lines);
+}
+
+/* A connection that goes without a trace: thousands that linger would fill the table. */
+static int knock(void)
+{
+	const struct linger none = { .l_onoff = 1 };
+	int fd = dial();
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+	return fd;
+}
+
+static void work_accept(void)
+{
+	double done = 0;
+	int i;
+
+	for (i = 0; i < connections; i++)
+		client[i] = knock();
+	begin();
+	while (!over())
+		for (i = 0; i < connections; i++, done++) {
+			await_end(client[i]);
+			client[i] = knock();
+		}
+	end(done);
+}
+
+static void work_download(void)
+{
+	double done = 0;
+	size_t due;
+	int fd;
+
+	begin();
+	do {
+		fd = dial();
+		for (due = BENCH_DOWNLOAD; due > 0;)
+			due -= some(recv(fd, sink, sizeof sink, 0));
+		await_end(fd);
+		done += BENCH_DOWNLOAD >> 20;
+	} while (!over());
+	end(done);
 }
 
 int main(int argc, char **argv)
 {
-	int connections, rounds, i, round, *fd;
-	size_t size;
+	const char *work = argc == 7 ? argv[1] : "";
 
-	if (argc != 5)
+	if (argc != 7) {
+		fprintf(stderr, "usage: load WORK PORT PID CONNECTIONS SIZE SECONDS\n");
 		return 2;
-	connections = atoi(argv[2]);
-	rounds = atoi(argv[3]);
-	size = (size_t)atoi(argv[4]);
-	fd = calloc((size_t)connections, sizeof *fd);
-	for (i = 0; i < connections; i++) {
-		fd[i] = dial(atoi(argv[1]));
-		send(fd[i], data, size, 0);
-		take(fd[i], size);
 	}
-	for (round = 0; round < rounds; round++) {
-		for (i = 0; i < connections; i++)
-			send(fd[i], data, size, 0);
-		for (i = 0; i < connections; i++)
-			take(fd[i], size);
-	}
-	for (i = 0; i < connections; i++)
-		close(fd[i]);
-	free(fd);
+	port = atoi(argv[2]);
+	server = atoi(argv[3]);
+	connections = atoi(argv[4]);
+	size = (size_t)atol(argv[5]);
+	duration = atof(argv[6]) * 1e9;
+	if (connections < 1 || size < 2 || size > BENCH_BUFFER)
+		return 2;
+	bench_raise_limit();
+	client = bench_alloc((size_t)connections * sizeof *client);
+	block = bench_alloc(BLOCK);
+	memset(block, 'x', BLOCK);
+
+	if (strcmp(work, "echo") == 0)
+		work_echo();
+	else if (strcmp(work, "count") == 0)
+		work_lines(0);
+	else if (strcmp(work, "answer") == 0)
+		work_lines(ANSWER);
+	else if (strcmp(work, "accept") == 0)
+		work_accept();
+	else if (strcmp(work, "download") == 0)
+		work_download();
+	else
+		return 2;
 	return 0;
 }
