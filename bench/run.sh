@@ -8,8 +8,8 @@
 #	make bench WORKS='echo idle' ROUNDS=1 WINDOW=0.1	something, quickly
 #	make bench RESULTS=doc/performance		write there, not into bench/results
 #
-# WORKS are of: echo lines memory idle predicates heap accept download counts gate.  Written are
-# results.md, with the tables; data, what each run measured; and, with gnuplot, requests.svg (echo)
+# WORKS are of: echo lines memory idle predicates heap accept download wake counts gate.  Written
+# are results.md, with the tables; data, what each run measured; and, with gnuplot, requests.svg (echo)
 # and idle.svg.
 #
 # Each round (ROUNDS, 5) runs every server once, in alternating order, for WINDOW (0.3) seconds;
@@ -22,8 +22,9 @@
 # out.  Environment, beside these: that of build.sh; PYTHON.
 set -eu -o pipefail
 shopt -s inherit_errexit
-: "${srcdir:=.}" "${ROUNDS:=5}" "${WINDOW:=0.3}" "${RESULTS:=bench/results}" "${PYTHON:=python3}" "${CC:=cc}"
-: "${WORKS:=echo lines memory idle predicates heap accept download counts gate}"
+: "${srcdir:=.}" "${ROUNDS:=5}" "${WINDOW:=0.3}" "${RESULTS:=bench/results}"
+: "${PYTHON:=python3}" "${CC:=cc}"
+: "${WORKS:=echo lines memory idle predicates heap accept download wake counts gate}"
 . "$srcdir/bench/count.sh"
 . "$srcdir/bench/run_counts.sh"
 trap 'rm -rf "$counts"' EXIT
@@ -60,14 +61,10 @@ timed()
 	command_of "$4"
 	exec {said}< <(on_core 0 "${command[@]}")
 	pid=$!
+	# This is a subshell, which ends with its server.
+	trap "kill $pid; wait $pid 2>/dev/null || true" EXIT
 	read -r port <&"$said"
 	(on_core 1 "$bin/load" "$work" "$port" "$pid" "$connections" "$size" "$WINDOW")
-	if ! kill "$pid"; then
-		echo "bench: ${command[*]} ended" >&2
-		exit 1
-	fi
-	wait "$pid" 2>/dev/null || true
-	exec {said}<&-
 }
 
 # in_turn ROUND LIST: the rows, every second time from the last to the first
@@ -266,6 +263,13 @@ work_download()
 	say '## Download of 100 MiB (ratio to raw libevent with send)' ''
 	table "$download_servers" '' libevent 'download-rate:100 download-cpu:100' \
 		'MiB/s;CPU µs per MiB'
+}
+
+work_wake()
+{
+	say '## Calls from another thread' '' 'One at a time, into a loop that sleeps.' '' '```'
+	"$bin/wake" "$((ROUNDS * 4000))" >>"$report"
+	say '```' ''
 }
 
 # The figures of the gate, as they stand.
