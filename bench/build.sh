@@ -3,7 +3,7 @@
 #
 # build.sh [PROGRAM...] - build the programs of bench/ (all, or those named) into bench/bin of
 # the build directory, where it is run.  A program whose library is missing is left out, with a
-# message.
+# message.  `make bench-programs`.
 #
 # Environment, from the Makefile: srcdir, CC, CPPFLAGS, CFLAGS, LDFLAGS, WARN_CFLAGS.
 set -eu

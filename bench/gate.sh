@@ -146,9 +146,12 @@ while read -r name limit solid moonshot what; do
 			# Nothing, as libevent had nothing, is equal to it.
 			counts = unit == "" ? $1 : ($2 > 0 ? $1 / $2 : $1 + 1)
 			ok = within(limit)
+			remark = ok ? "" : "  ABOVE THE LIMIT"
+			if (counts * 1.03 < limit + 0)
+				remark = "  lower the limit"
 			printf "%-30s %9.5g %9s %9s %8s %10s %10s%s\n", name, $1, \
 				(NF > 1 ? sprintf("%.5g", $2) : "-"), sprintf("%.4g", counts) unit, \
-				limit, goal(solid), goal(moon), !ok ? "  ABOVE THE LIMIT" : (counts * 1.03 < limit + 0 ? "  lower the limit" : "")
+				limit, goal(solid), goal(moon), remark
 			exit !ok
 		}' || over=$((over + 1))
 done <"$LIMITS"

@@ -9,8 +9,8 @@
 #	make bench RESULTS=doc/performance		write there, not into bench/results
 #
 # WORKS are of: echo lines memory idle predicates heap accept download wake counts gate.  Written
-# are results.md, with the tables; data, what each run measured; and, with gnuplot, requests.svg (echo)
-# and idle.svg.
+# are results.md, with the tables; data, what each run measured; and, with gnuplot, requests.svg
+# (echo) and idle.svg.
 #
 # Each round (ROUNDS, 5) runs every server once, in alternating order, for WINDOW (0.3) seconds;
 # ratios are taken within a round, and what is printed is the median.  The server has one core,
