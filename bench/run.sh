@@ -203,10 +203,22 @@ work_idle()
 		done
 	done
 	for active in 100 1; do
+		flatness "idle-$active" ${columns%% *} ${columns##* } >"$counts/flatness"
+		cat "$counts/flatness" >>"$data"
 		say "## Idle channels: ns per event beside so many idle ones, $active active" \
 			'' '(ratio to raw libevent)' ''
-		table "$idle_programs" "idle-$active" libevent "$columns"
+		table "$idle_programs" "idle-$active" libevent "$columns idle-$active-flatness:last" \
+			"${columns// /;};last / first"
 	done
+}
+
+# flatness TABLE FIRST LAST: how much more an event costs with most channels than with fewest
+flatness()
+{
+	awk -v t="$1" -v first="$2" -v last="$3" '
+		$1 == t && $2 == first { few[$3 " " $4] = $5 }
+		$1 == t && $2 == last { most[$3 " " $4] = $5 }
+		END { for (i in most) print t "-flatness last", i, most[i] / few[i] }' "$data"
 }
 
 # What each channel that is asked adds to a pass with one event.  Python asks all of them, always.
