@@ -113,7 +113,7 @@ static void wait_until(bool (*delivered)(int), int which)
 		}
 }
 
-/* All of a message has come to the server, unless that is more than its socket takes. */
+/* All of a message has come to the server. */
 static bool arrived(int i)
 {
 	int n = 0;
