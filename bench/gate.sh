@@ -13,6 +13,13 @@
 # alone), its limit, and which of the two goals are met.  When code got cheaper, lower the limit,
 # to what is measured and 1 %.
 #
+# Where the instructions of one figure go, line by line:
+#
+#	BENCH_DRIVE='echo 50 64 1000' LD_PRELOAD=$PWD/bench/bin/drive.so valgrind \
+#		--tool=callgrind --dump-instr=yes --callgrind-out-file=echo.callgrind \
+#		--toggle-collect=epoll_wait --collect-atstart=yes bench/bin/echo_asyncore
+#	callgrind_annotate --auto=yes echo.callgrind
+#
 # Needs valgrind, strace and 10,100 descriptors.  Environment: that of build.sh; LIMITS, another
 # file of limits.
 set -eu -o pipefail
