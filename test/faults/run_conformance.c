@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * run_conformance.c - every failure, in turn, in the scenarios of test/conformance.
+ *
+ *	run_conformance [--all | --sample N] [--jobs N] [--list] [SCENARIO [KIND [N ...]]]
+ *
+ * as in run_faults.c; a SCENARIO is GROUP/NAME/WAY, and $srcdir says where the groups are.
+ * --sample takes each scenario in one of the ways.
+ *
+ * The runner, run_c.c, is compiled into this file.  What it calls for itself, its bookkeeping
+ * and its scripted peer, is neither counted nor failed; what the library calls is.  In a
+ * process of its own, for every point,
+ *	- nothing may crash, or run on without an end (an alarm; a limit of passes);
+ *	- the trace is the same as without the failure (but for how output is cut into pieces),
+ *	  or it shows an error that it does not show then, or not there: handle_error(),
+ *	  handle_close(), a call that fails, a line in the log.  What
+ *	  only asks to try again must not bring a handle_error() or an "uncaptured python
+ *	  exception" of its own; steps of a script that do not wait for what comes later may
+ *	  show it as missing;
+ *	- a bystander in the same map is served before and afterwards;
+ *	- closing everything and freeing the maps work, under the same failure;
+ *	- then the scenario has its usual trace again, and after it as many blocks of memory and
+ *	  descriptors are in use as without any failure.
+ */
+
+#include "bystander.h"
+#include "inject.h"
+#include "points.h"
+
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* --- the runner, whose own calls are not seen -------------------------------------------------- */
+
+static int hidden;			/* how deep */
+static bool was_counting;
+
+static void hide(void)
+{
+	if (hidden++ == 0) {
+		was_counting = fault_pause();
+		/* Its peer may write when a failure has closed the other end. */
+		signal(SIGPIPE, SIG_IGN);
+	}
+}
+
+static long unhide(long result)
+{
+	if (--hidden == 0) {
+		signal(SIGPIPE, SIG_DFL);
+		if (was_counting)
+			fault_resume();
+	}
+	return result;
+}
+#define HIDDEN(call) unhide((hide(), (long)(call)))
+
+/* What does not come within this time after a failure does not come. */
+enum { SHORT_WAIT = 30 };		/* ms */
+
+static int patience(int ms)
+{
+	return fault_hits > 0 && ms > SHORT_WAIT ? SHORT_WAIT : ms;
+}
+
+static int harness_loop(double timeout, bool use_poll, struct asyncore_map *map, int count);
+static int perform(int (*action)(char *const *w, int n), char *const *w, int n);
+static void scenario_begins(void);
+static void scenario_ends(void);
+static _Noreturn void give_up(void);
+
+extern void *__real_malloc(size_t size);
+extern void *__real_calloc(size_t n, size_t size);
+extern void *__real_realloc(void *old, size_t size);
+extern void __real_free(void *block);
+struct event_base;
+extern int __real_event_base_loop(struct event_base *base, int flags);
+
+/* A program would look at the result. */
+static int loop_of_program(struct event_base *base, int flags)
+{
+	int r = __real_event_base_loop(base, flags);
+
+	if (r < 0)
+		puts("! event_base_loop");
+	return r;
+}
+
+#define malloc(size) __real_malloc(size)
+#define calloc(n, size) __real_calloc(n, size)
+#define realloc(old, size) __real_realloc(old, size)
+#define free(block) __real_free(block)
+#define event_base_loop(base, flags) loop_of_program(base, flags)
+#define socket(...) HIDDEN(socket(__VA_ARGS__))
+#define socketpair(...) HIDDEN(socketpair(__VA_ARGS__))
+#define bind(...) HIDDEN(bind(__VA_ARGS__))
+#define listen(...) HIDDEN(listen(__VA_ARGS__))
+#define connect(...) HIDDEN(connect(__VA_ARGS__))
+#define accept(...) HIDDEN(accept(__VA_ARGS__))
+#define accept4(...) HIDDEN(accept4(__VA_ARGS__))
+#define setsockopt(...) HIDDEN(setsockopt(__VA_ARGS__))
+#define getsockopt(...) HIDDEN(getsockopt(__VA_ARGS__))
+#define fcntl(...) HIDDEN(fcntl(__VA_ARGS__))
+#define pipe(...) HIDDEN(pipe(__VA_ARGS__))
+#define read(...) HIDDEN(read(__VA_ARGS__))
+#define write(...) HIDDEN(write(__VA_ARGS__))
+#define send(...) HIDDEN(send(__VA_ARGS__))
+#define recv(...) HIDDEN(recv(__VA_ARGS__))
+#define shutdown(...) HIDDEN(shutdown(__VA_ARGS__))
+#define close(...) HIDDEN(close(__VA_ARGS__))
+#define poll(fds, n, timeout) HIDDEN(poll(fds, n, patience(timeout)))
+#define asyncore_loop(...) harness_loop(__VA_ARGS__)
+#define exit(status) give_up()
+#define open_descriptors runners_open_descriptors
+
+#define RUN_C_INCLUDED
+#define RUN_C_PERFORM(action, w, n) perform(action, w, n)
+#define RUN_C_BEGIN() scenario_begins()
+#define RUN_C_END() scenario_ends()
+#include "../conformance/run_c.c"
+
+#undef exit
+#undef open_descriptors
+
+/* --- around the runner ------------------------------------------------------------------------- */
+
+static const struct point *failing;	/* the point of this run, or NULL */
+static jmp_buf *action_gives_up;
+
+/* An action, with the library's calls counted.  After a failure it may find nothing to act on,
+ * as a channel could not be made: then it is one that fails. */
+static int perform(int (*action)(char *const *w, int n), char *const *w, int n)
+{
+	jmp_buf *const outer = action_gives_up, here;
+	const bool was = fault_pause();
+	int r;
+
+	action_gives_up = &here;
+	if (setjmp(*action_gives_up) == 0) {
+		fault_resume();
+		r = action(w, n);
+	} else {
+		hidden = 0;
+		r = -ECANCELED;
+	}
+	action_gives_up = outer;
+	fault_pause();
+	if (was)
+		fault_resume();
+	return r;
+}
+
+/* run_c.c cannot go on: its last line says why. */
+static _Noreturn void give_up(void)
+{
+	if (fault_hits > 0 && action_gives_up != NULL)
+		longjmp(*action_gives_up, 1);
+	points_fail("the runner cannot go on");
+}
+
+static union {
+	struct channel channel;		/* for who asks all of the map for their names */
+	struct bystander is;
+} bystanders[2], *bystander;
+_Static_assert(offsetof(struct channel, name) >= sizeof(struct bystander), "it has a name of its own");
+
+enum { MOST_PASSES = 3000, MOST_WAITS = 3 };
+
+/* A loop that may last, pass by pass, until nothing happens any more.  The bystander alone
+ * keeps none running. */
+static int harness_loop(double timeout, bool with_poll, struct asyncore_map *map, int count)
+{
+	const double most = SHORT_WAIT / 1000.0, wait = timeout < most ? timeout : most;
+	struct timespec before, after;
+	size_t others = map == maps[0].map && asyncore_socket(&bystander->is.dispatcher) >= 0;
+	int i, r, waits = 0;
+
+	for (i = 0; i != count && asyncore_map_size(map) > others; i++) {
+		if (i == MOST_PASSES)
+			points_fail("it spins");
+		clock_gettime(CLOCK_MONOTONIC, &before);
+		r = (asyncore_loop)(wait, with_poll, map, 1);
+		clock_gettime(CLOCK_MONOTONIC, &after);
+		if (r < 0)
+			return r;
+		waits += (double)(after.tv_sec - before.tv_sec) +
+			 (double)(after.tv_nsec - before.tv_nsec) / 1e9 > 0.9 * most;
+		if (count < 0 && waits == MOST_WAITS)
+			break;
+	}
+	return 0;
+}
+
+static void turn(void *map)
+{
+	if (driven)
+		event_base_loop(foreign, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	else if (use_poll)
+		asyncore_poll2(0.01, map);
+	else
+		asyncore_poll(0.01, map);
+}
+
+static void open_bystander(int which)
+{
+	static char its_name[] = "bystander";
+
+	bystander = &bystanders[which];
+	if (!bystander_open(&bystander->is, &bystander_type, maps[0].map))
+		points_fail("harness: no bystander");
+	bystander->channel.name = its_name;
+}
+
+static bool began;
+static off_t trace_end;
+
+static off_t trace_position(void)
+{
+	fflush(stdout);
+	return lseek(STDOUT_FILENO, 0, SEEK_CUR);
+}
+
+static void scenario_begins(void)
+{
+	began = true;
+	open_bystander(0);
+	if (!bystander_answers(&bystander->is, turn, maps[0].map))
+		points_fail("harness: the bystander is not served before");
+	if (failing != NULL)
+		fault_arm(failing->kind, failing->n, failing->error, failing->repeat);
+	else
+		fault_arm(FAULT_KINDS, 0, 0, 0);
+	fault_pause();
+}
+
+/* In the midst of a clean-up, when handlers are quiet; and this goes on with the failure. */
+static void scenario_ends(void)
+{
+	trace_end = trace_position();
+	if (asyncore_socket(&bystander->is.dispatcher) < 0) {
+		/* By close_all(): another is served, then.  (The map may not have let go of
+		 * the first one yet.) */
+		close(bystander->is.peer);
+		open_bystander(1);
+	}
+	if (!bystander_answers(&bystander->is, turn, maps[0].map))
+		points_fail("the bystander is not served any more");
+	fault_resume();
+	asyncore_close(&bystander->is.dispatcher);
+	close(bystander->is.peer);
+}
+
+/* --- traces ------------------------------------------------------------------------------------ */
+
+static int trace_fd = -1;
+
+/* In the parent: an empty file for the trace, and for what a sanitizer says. */
+static void prepare(void)
+{
+	static pid_t owner;
+
+	if (owner != getpid()) {
+		owner = getpid();
+		trace_fd = memfd_create("trace", MFD_CLOEXEC);
+	}
+	if (trace_fd < 0 || ftruncate(trace_fd, 0) < 0 || lseek(trace_fd, 0, SEEK_SET) < 0) {
+		perror("memfd_create");
+		_exit(EXIT_FAILURE);
+	}
+}
+
+static void explain(bool at_length)
+{
+	char line[1024];
+	FILE *file = fdopen(dup(trace_fd), "r");
+
+	rewind(file);
+	while (fgets(line, sizeof line, file) != NULL)
+		if (at_length || strncmp(line, "SUMMARY:", 8) == 0 ||
+		    strstr(line, "runtime error:") != NULL)
+			fputs(line, stdout);
+	fclose(file);
+}
+
+struct trace {
+	char *text;
+	size_t len;
+};
+
+static struct trace trace_between(off_t from, off_t to)
+{
+	struct trace t = { .len = (size_t)(to - from) };
+
+	t.text = made(malloc(t.len + 1));
+	if (pread(STDOUT_FILENO, t.text, t.len, from) != to - from)
+		points_fail("harness: no trace");
+	t.text[t.len] = '\0';
+	return t;
+}
+
+static unsigned long sum(const struct trace *t)
+{
+	unsigned long n = 5381;
+	size_t i;
+
+	for (i = 0; i < t->len; i++)
+		n = n * 33 + (unsigned char)t->text[i];
+	return n;
+}
+
+static bool is_error(const char *line, size_t len, bool only_raised)
+{
+	char text[160];
+
+	snprintf(text, sizeof text, "%.*s", (int)len, line);
+	if (strstr(text, ".handle_error") != NULL || strstr(text, ": uncaptured python") != NULL)
+		return true;
+	return !only_raised &&
+	       (strncmp(text, "! ", 2) == 0 || strncmp(text, "log ", 4) == 0 ||
+		strncmp(text, "run_c: no memory", 16) == 0 ||
+		strstr(text, ".handle_close") != NULL);
+}
+
+static int count_line(const char *line, size_t len, const struct trace *t)
+{
+	const char *p = t->text, *end;
+	int n = 0;
+
+	for (; (end = strchr(p, '\n')) != NULL; p = end + 1)
+		n += (size_t)(end - p) == len && memcmp(p, line, len) == 0;
+	return n;
+}
+
+/* Does the first show an error more often than the second? */
+static bool more_errors(const struct trace *here, const struct trace *usual, bool only_raised)
+{
+	const char *p = here->text, *end;
+
+	for (; (end = strchr(p, '\n')) != NULL; p = end + 1)
+		if (is_error(p, (size_t)(end - p), only_raised) &&
+		    count_line(p, (size_t)(end - p), here) >
+		    count_line(p, (size_t)(end - p), usual))
+			return true;
+	return false;
+}
+
+/* Is an error what the first has in the step in which it leaves the second? */
+static bool error_first(const struct trace *here, const struct trace *usual)
+{
+	const char *p = here->text, *end;
+	size_t i;
+
+	for (i = 0; here->text[i] == usual->text[i] && here->text[i] != '\0'; i++)
+		if (here->text[i] == '\n')
+			p = here->text + i + 1;
+	for (; (end = strchr(p, '\n')) != NULL && strncmp(p, "* ", 2) != 0; p = end + 1)
+		if (is_error(p, (size_t)(end - p), false))
+			return true;
+	return false;
+}
+
+/* What shows how output was cut into pieces. */
+static bool is_piecework(const char *line)
+{
+	const char *method = line + strcspn(line, ".\n");
+
+	return strncmp(line, "= ", 2) == 0 || strncmp(line, "> more ", 7) == 0 ||
+	       strncmp(method, ".handle_write\n", 14) == 0;
+}
+
+static const char *skip_piecework(const char *line)
+{
+	while (*line != '\0' && is_piecework(line))
+		line += strcspn(line, "\n") + 1;
+	return line;
+}
+
+static bool same_work(const struct trace *here, const struct trace *usual)
+{
+	const char *p = here->text, *q = usual->text;
+	size_t len;
+
+	for (;;) {
+		p = skip_piecework(p);
+		q = skip_piecework(q);
+		len = strcspn(p, "\n");
+		if (len != strcspn(q, "\n") || memcmp(p, q, len) != 0)
+			return false;
+		if (p[len] == '\0' || q[len] == '\0')
+			return p[len] == q[len];
+		p += len + 1;
+		q += len + 1;
+	}
+}
+
+/* --- subjects ---------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name, *backend;
+	bool use_poll, driven, gather;
+} ways[] = {
+	{ "select", .use_poll = false },
+	{ "poll", .use_poll = true },
+	{ "epoll-base", .backend = "epoll" },
+	{ "select-base", .backend = "select" },
+	{ "driven", .backend = "epoll", .driven = true },
+	{ "gather", .gather = true },
+};
+enum { WAYS = sizeof ways / sizeof *ways, MOST_SCENARIOS = 1000 };
+
+static struct {
+	const char *path;
+	char *name;
+} all[MOST_SCENARIOS];
+static int scenario_count;
+
+static const char *name(int subject)
+{
+	static char text[256];
+	const char *path = all[subject / WAYS].path, *base = strrchr(path, '/') + 1;
+
+	snprintf(text, sizeof text, "%.*s/%s/%s", (int)strcspn(base, "."), base,
+		 all[subject / WAYS].name, ways[subject % WAYS].name);
+	return text;
+}
+
+/* Of each scenario one, with the ways in turn. */
+static bool in_samples(int subject)
+{
+	return subject / WAYS % WAYS == subject % WAYS;
+}
+
+/* Run it, with the failure of a point or none: its trace. */
+static struct trace run_subject(int subject, const struct point *p)
+{
+	const int way = subject % WAYS, descriptors = open_descriptors();
+	const off_t start = trace_position();
+	char text[80];
+
+	use_poll = ways[way].use_poll;
+	driven = ways[way].driven;
+	gather = ways[way].gather;
+	backend = ways[way].backend;
+	failing = p;
+	began = false;
+	run_file(all[subject / WAYS].path, all[subject / WAYS].name);
+	fault_pause();
+	if (!began)
+		_exit(LEFT_OUT);
+	if (fault_hits > verdict->hits)
+		verdict->hits = fault_hits;
+	if (open_descriptors() != descriptors) {
+		snprintf(text, sizeof text, "descriptors: %d, were %d", open_descriptors(),
+			 descriptors);
+		points_fail(text);
+	}
+	return trace_between(start, trace_end);
+}
+
+static void trace_to_file(void)
+{
+	fflush(stdout);
+	if (dup2(trace_fd, STDOUT_FILENO) < 0 || dup2(trace_fd, STDERR_FILENO) < 0)
+		points_fail("harness: no trace");
+}
+
+static void count(int subject)
+{
+	struct trace one, other;
+	char text[80];
+	long blocks;
+
+	trace_to_file();
+	one = run_subject(subject, NULL);
+	memcpy(verdict->calls, fault_calls, sizeof fault_calls);
+	blocks = fault_blocks;
+	other = run_subject(subject, NULL);
+	if (strcmp(one.text, other.text) != 0)
+		points_fail("traces differ without any failure");
+	if (fault_blocks != blocks) {
+		snprintf(text, sizeof text, "leaves memory without any failure: %ld blocks, were %ld",
+			 fault_blocks, blocks);
+		points_fail(text);
+	}
+	verdict->blocks = blocks;
+	verdict->trace = sum(&one);
+}
+
+static void try_point(const struct point *p)
+{
+	struct trace failed, usual;
+	char text[80];
+
+	trace_to_file();
+	failed = run_subject(p->subject, p);
+	usual = run_subject(p->subject, NULL);
+	if (sum(&usual) != p->counted->trace)
+		points_fail("afterwards the trace is not the usual one");
+	if (fault_blocks != p->counted->blocks) {
+		snprintf(text, sizeof text, "blocks: %ld, should be %ld", fault_blocks,
+			 p->counted->blocks);
+		points_fail(text);
+	}
+	verdict->done = same_work(&failed, &usual);
+	if (is_transparent(p)) {
+		if (more_errors(&failed, &usual, true))
+			points_fail("what only asks to try again is an error");
+	} else if (!verdict->done && !error_first(&failed, &usual) &&
+		   !more_errors(&failed, &usual, false)) {
+		points_fail("the trace differs, and shows no error");
+	}
+}
+
+static void find_scenarios(void)
+{
+	const char *srcdir = getenv("srcdir");
+	char pattern[PATH_MAX], line[512], word[128];
+	static glob_t found;
+	size_t i;
+
+	snprintf(pattern, sizeof pattern, "%s/test/conformance/*.scenarios",
+		 srcdir != NULL ? srcdir : ".");
+	if (glob(pattern, 0, NULL, &found) != 0) {
+		fprintf(stderr, "no %s\n", pattern);
+		_exit(EXIT_FAILURE);
+	}
+	for (i = 0; i < found.gl_pathc; i++) {
+		FILE *file = made(fopen(found.gl_pathv[i], "r"));
+
+		while (fgets(line, sizeof line, file) != NULL) {
+			if (sscanf(line, "scenario %127s", word) != 1)
+				continue;
+			if (scenario_count == MOST_SCENARIOS)
+				points_fail("too many scenarios");
+			all[scenario_count].path = found.gl_pathv[i];
+			all[scenario_count++].name = made(strdup(word));
+		}
+		fclose(file);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct points what = {
+		.name = name,
+		.prepare = prepare,
+		.count = count,
+		.attempt = try_point,
+		.explain = explain,
+		.in_samples = in_samples,
+		.sample = 1500,
+	};
+
+	find_scenarios();
+	what.subjects = scenario_count * WAYS;
+	return points_main(&what, argc, argv);
+}
