@@ -15,6 +15,7 @@
  */
 
 #include "chat.h"
+#include "error.h"
 #include "hooks.h"
 
 #include <errno.h>
@@ -368,6 +369,20 @@ static int work_piece(struct async_chat *chat, struct chat_reading *in,
 	}
 }
 
+/* What a callback that raised left: input of the next read.  If it cannot be kept, that is
+ * the error, and not what was raised; and on the way out of the loop, where nobody else asks,
+ * handle_error() hears of it here. */
+static int hold_rest(struct async_chat *chat, const struct chat_reading *in, int result)
+{
+	if (hold(chat->state, in->data, in->len) == 0)
+		return result;
+	if (result != ASYNCORE_EXIT_NOW)
+		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	error_handle(chat->dispatcher.channel, ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM),
+		     "handle_read");
+	return result;
+}
+
 /* Is something there that came before the rest of the input? */
 static bool has_more(const struct async_chat_state *state)
 {
@@ -395,8 +410,7 @@ static int work_off(struct async_chat *chat, struct chat_reading *in)
 		if (state->descriptor == in->descriptor)
 			chat_forget_input(state);
 	}
-	if (hold(state, in->data, in->len) < 0 && r >= 0)
-		r = ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	r = hold_rest(chat, in, r);
 	if (own != NULL)
 		ALLOW(own->bytes, own->size);
 	buffer_free(&own);

@@ -15,6 +15,8 @@
 
 #include "support.h"
 
+#include <asynchat.h>
+
 #include <event2/event.h>
 
 #include <fcntl.h>
@@ -1044,6 +1046,57 @@ START_TEST(the_default_handle_error_closes_without_memory)
 }
 END_TEST
 
+struct leaver {
+	struct async_chat chat;
+	int result, errors, error;
+};
+
+/* There is more input than this line, and no memory to keep it in. */
+static int leave_in_storm(struct async_chat *chat)
+{
+	fail_at = 1;
+	storm();
+	return ((struct leaver *)chat)->result;
+}
+
+static int note_error(struct asyncore_dispatcher *d)
+{
+	struct leaver *leaver = (struct leaver *)d;
+
+	calm();
+	leaver->errors++;
+	leaver->error = asyncore_error(d)->code;
+	return asyncore_close(d);
+}
+
+START_TEST(input_that_cannot_be_kept_is_reported_whatever_was_raised)
+{
+	static const struct async_chat_type type = {
+		.dispatcher = { .base = &async_chat_type.dispatcher, .handle_error = note_error },
+		.collect_incoming_data = async_chat_collect_default,
+		.found_terminator = leave_in_storm,
+	};
+	struct asyncore_map *map = asyncore_map_new(NULL);
+	struct leaver leaver = { .result = _i == 0 ? ASYNCORE_EXIT_NOW : -EPROTO };
+	int fd[2], r;
+
+	if (!has_own_malloc())
+		return;
+	unix_pair(fd);
+	ck_assert_int_eq(async_chat_init(&leaver.chat, &type, fd[0], map), 0);
+	ck_assert_int_eq(async_chat_set_terminator(&leaver.chat, "\n", 1), 0);
+	put(fd[1], "one\ntwo\n", 8);
+	all_after = true;
+	r = asyncore_poll(1.0, map);
+	calm();
+	ck_assert_int_eq(r, _i == 0 ? ASYNCORE_EXIT_NOW : 0);
+	ck_assert_int_eq(leaver.errors, 1);
+	ck_assert_int_eq(leaver.error, -ENOMEM);
+	ck_assert_int_eq(asyncore_map_free(map), 0);
+	close(fd[1]);
+}
+END_TEST
+
 /* --- no descriptors ---------------------------------------------------------------------------------------- */
 
 /* From here on this process may open `more` descriptors. */
@@ -1272,6 +1325,7 @@ static void add_memory_cases(Suite *suite)
 	tcase_add_test(tc, raising_needs_no_memory);
 	tcase_add_test(tc, a_long_log_line_reports_or_works);
 	tcase_add_test(tc, the_default_handle_error_closes_without_memory);
+	tcase_add_loop_test(tc, input_that_cannot_be_kept_is_reported_whatever_was_raised, 0, 2);
 }
 
 static void add_descriptor_cases(Suite *suite)
