@@ -258,7 +258,7 @@ static int find_kind(const char *name)
 	exit(2);
 }
 
-static void report(void)
+static void report(long total)
 {
 	const struct tally *t = tally;
 	long sum = 0, out = 0;
@@ -274,9 +274,9 @@ static void report(void)
 	if (out > 0)
 		printf("left out: %ld, where libevent ends the process for want of descriptors "
 		       "or memory for a base\n", out);
-	printf("%ld scenarios, %ld points tried, %ld hit (the work was done all the same in %ld), "
-	       "%ld not reached, failures %ld\n", t->subjects, t->tried, sum, t->done, t->unhit,
-	       t->failures);
+	printf("%ld scenarios, %ld of %ld points tried, %ld hit (the work was done all the same "
+	       "in %ld), %ld not reached, failures %ld\n", t->subjects, t->tried, total, sum,
+	       t->done, t->unhit, t->failures);
 }
 
 /* One point of a subject, or how many calls of a kind it has. */
@@ -358,7 +358,7 @@ int points_main(const struct points *what, int argc, char **argv)
 	if (wanted > 0 && total > wanted)
 		work.step = ((total + wanted - 1) / wanted) | 1;	/* of points in pairs, either */
 	in_jobs(jobs, try_job, &work);
-	report();
+	report(total);
 	/* A run that hits nothing proves nothing.  (The last is a call of libevent's own.) */
 	if (work.only == NULL &&
 	    (tally->hit[FAULT_MALLOC] == 0 || tally->hit[FAULT_SEND] == 0 ||
