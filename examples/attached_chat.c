@@ -108,12 +108,15 @@ static int shout_server_init(struct asyncore_dispatcher *self, struct asyncore_m
 {
 	int err;
 
-	if ((err = asyncore_dispatcher_init(self, &shout_server_type, -1, map)) < 0 ||
-	    (err = asyncore_create_socket(self, AF_INET, SOCK_STREAM)) < 0 ||
+	if ((err = asyncore_dispatcher_init(self, &shout_server_type, -1, map)) < 0)
+		return err;
+	if ((err = asyncore_create_socket(self, AF_INET, SOCK_STREAM)) < 0 ||
 	    (err = asyncore_set_reuse_addr(self)) < 0 ||
 	    (err = asyncore_bind(self, "127.0.0.1", port)) < 0 ||
-	    (err = asyncore_listen(self, 16)) < 0)
+	    (err = asyncore_listen(self, 16)) < 0) {
+		asyncore_close(self);
 		return err;
+	}
 	print_port("shout", asyncore_socket(self));
 	return 0;
 }
@@ -168,8 +171,13 @@ static void daytime_accepted(struct evconnlistener *listener, evutil_socket_t fd
 		return;
 	}
 	bufferevent_setcb(bev, NULL, daytime_sent, daytime_failed, NULL);
-	bufferevent_write(bev, text, strftime(text, sizeof text, "%F %T\r\n", localtime(&now)));
-	program->times_told++;
+	/* Reading tells when the other end has gone, whatever becomes of the answer. */
+	if (bufferevent_enable(bev, EV_READ) < 0 ||
+	    bufferevent_write(bev, text,
+			      strftime(text, sizeof text, "%F %T\r\n", localtime(&now))) < 0)
+		bufferevent_free(bev);
+	else
+		program->times_told++;
 }
 
 static void print_statistics(evutil_socket_t fd, short what, void *arg)
@@ -197,6 +205,7 @@ static void program_end(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	evconnlistener_free(program->daytime);
+	program->daytime = NULL;
 	event_del(program->interrupt);		/* a second signal kills */
 	event_del(program->terminate);
 	asyncore_map_foreach(program->map, say_goodbye, NULL);		/* ADDED */
@@ -215,13 +224,35 @@ static int program_start(struct program *program, int port)
 	program->statistics = event_new(base, -1, EV_PERSIST, print_statistics, program);
 	program->interrupt = evsignal_new(base, SIGINT, program_end, program);
 	program->terminate = evsignal_new(base, SIGTERM, program_end, program);
-	if (program->daytime == NULL || program->statistics == NULL ||
+	/* Enabled it is already; but whether that went well nobody has looked. */
+	if (program->daytime == NULL || evconnlistener_enable(program->daytime) < 0 ||
+	    program->statistics == NULL ||
 	    program->interrupt == NULL || program->terminate == NULL ||
 	    event_add(program->statistics, &period) < 0 ||
 	    event_add(program->interrupt, NULL) < 0 || event_add(program->terminate, NULL) < 0)
 		return -1;
 	print_port("daytime", evconnlistener_get_fd(program->daytime));
 	return 0;
+}
+
+static void free_event(struct event *ev)
+{
+	if (ev != NULL)
+		event_free(ev);
+}
+
+/* As far as it came. */
+static void program_free(struct program *program)
+{
+	if (program->map != NULL)				/* ADDED, before the base */
+		asyncore_map_free(program->map);
+	if (program->daytime != NULL)
+		evconnlistener_free(program->daytime);
+	free_event(program->statistics);
+	free_event(program->interrupt);
+	free_event(program->terminate);
+	if (program->base != NULL)
+		event_base_free(program->base);
 }
 
 int main(int argc, char **argv)
@@ -235,6 +266,7 @@ int main(int argc, char **argv)
 	    shout_server_init(&program.shout_server, program.map,
 			      argc > 2 ? atoi(argv[2]) : 0) < 0) {			/* ADDED */
 		fprintf(stderr, "attached_chat: cannot start\n");
+		program_free(&program);
 		return EXIT_FAILURE;
 	}
 	asyncore_map_set_empty_cb(program.map, shouters_left, &program);		/* ADDED */
@@ -242,10 +274,6 @@ int main(int argc, char **argv)
 	event_base_dispatch(program.base);
 	print_statistics(-1, 0, &program);
 
-	asyncore_map_free(program.map);				/* ADDED, before the base */
-	event_free(program.statistics);
-	event_free(program.interrupt);
-	event_free(program.terminate);
-	event_base_free(program.base);
+	program_free(&program);
 	return EXIT_SUCCESS;
 }

@@ -211,18 +211,18 @@ static int server_init(struct asyncore_dispatcher *self, int port)
 	socklen_t addrlen = sizeof addr;
 	int err = asyncore_dispatcher_init(self, &server_type, -1, NULL);
 
-	if (err == 0)
-		err = asyncore_create_socket(self, AF_INET, SOCK_STREAM);
 	if (err < 0)
 		return err;
-	asyncore_set_reuse_addr(self);
-	err = asyncore_bind(self, "127.0.0.1", port);
-	if (err == 0)
-		err = asyncore_listen(self, 16);
-	if (err == 0 &&
-	    getsockname(asyncore_socket(self), (struct sockaddr *)&addr, &addrlen) == 0)
+	if ((err = asyncore_create_socket(self, AF_INET, SOCK_STREAM)) < 0 ||
+	    (err = asyncore_set_reuse_addr(self)) < 0 ||
+	    (err = asyncore_bind(self, "127.0.0.1", port)) < 0 ||
+	    (err = asyncore_listen(self, 16)) < 0) {
+		asyncore_close(self);
+		return err;
+	}
+	if (getsockname(asyncore_socket(self), (struct sockaddr *)&addr, &addrlen) == 0)
 		printf("chatting at 127.0.0.1 %d\n", ntohs(addr.sin_port));
-	return err;
+	return 0;
 }
 
 /* --- the end: a signal pulls a trigger, which ends the loop ----------------------------- */
@@ -253,6 +253,8 @@ int main(int argc, char **argv)
 	if (stop == NULL || sigaction(SIGTERM, &action, NULL) < 0 ||
 	    sigaction(SIGINT, &action, NULL) < 0) {
 		perror("chat_server");
+		asyncore_trigger_free(stop);
+		asyncore_map_free(NULL);
 		return EXIT_FAILURE;
 	}
 	err = server_init(&server, argc > 1 ? atoi(argv[1]) : 4000);

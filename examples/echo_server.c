@@ -160,8 +160,10 @@ int main(int argc, char **argv)
 		print_address(&server);
 		err = asyncore_loop(ASYNCORE_TIMEOUT, false, NULL, -1);
 	}
-	if (err < 0)
+	if (err < 0) {
 		fprintf(stderr, "echo_server: %s\n", strerror(-err));
+		asyncore_close(&server.dispatcher);	/* it may be in no map */
+	}
 	asyncore_map_free(NULL);
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -202,12 +202,27 @@ static int fetch_start(const char *url, struct asyncore_dns *dns)
 	return err;
 }
 
+static int fetch_all(char **url, int count, struct asyncore_dns *dns)
+{
+	int i, err;
+
+	for (i = 0; i < count; i++) {
+		err = fetch_start(url[i], dns);
+		if (err < 0)
+			fetch_failed(url[i], strerror(-err));
+	}
+	err = asyncore_loop(ASYNCORE_TIMEOUT, false, NULL, -1);
+	if (err < 0)
+		fprintf(stderr, "fetch: %s\n", strerror(-err));
+	return err;
+}
+
 int main(int argc, char **argv)
 {
 	struct evdns_base *servers = NULL;
-	struct asyncore_dns *dns;
+	struct asyncore_dns *dns = NULL;
 	const char *server = NULL;
-	int option, i, err;
+	int option, err = -1;
 
 	while ((option = getopt(argc, argv, "t:s:")) != -1) {
 		if (option == 't')
@@ -223,24 +238,16 @@ int main(int argc, char **argv)
 	}
 
 	if (server != NULL && ((servers = evdns_base_new(asyncore_map_base(NULL), 0)) == NULL ||
-			       evdns_base_nameserver_ip_add(servers, server) != 0)) {
+			       evdns_base_nameserver_ip_add(servers, server) != 0))
 		fprintf(stderr, "fetch: %s is no name server\n", server);
-		return EXIT_FAILURE;
-	}
-	dns = asyncore_dns_new(NULL, servers);
-	if (dns == NULL) {
+	else if ((dns = asyncore_dns_new(NULL, servers)) == NULL)
 		perror("fetch");
-		return EXIT_FAILURE;
-	}
-
-	for (i = optind; i < argc; i++) {
-		err = fetch_start(argv[i], dns);
-		if (err < 0)
-			fetch_failed(argv[i], strerror(-err));
-	}
-	err = asyncore_loop(ASYNCORE_TIMEOUT, false, NULL, -1);
+	else
+		err = fetch_all(argv + optind, argc - optind, dns);
 
 	asyncore_dns_free(dns);
+	if (err < 0)		/* who still looks a name up hears that in a pass */
+		asyncore_poll(0.0, NULL);
 	if (servers != NULL)
 		evdns_base_free(servers, 0);
 	asyncore_map_free(NULL);

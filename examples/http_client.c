@@ -160,6 +160,7 @@ int main(int argc, char **argv)
 	if (err < 0) {
 		error = asyncore_error(&client.dispatcher);
 		fprintf(stderr, "http_client: %s\n", error != NULL ? error->text : strerror(-err));
+		asyncore_close(&client.dispatcher);	/* it may be in no map */
 	}
 	asyncore_map_free(NULL);
 	return err < 0 || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;

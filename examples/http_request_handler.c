@@ -446,6 +446,8 @@ int main(int argc, char **argv)
 	if (trigger == NULL || sigaction(SIGTERM, &action, NULL) < 0 ||
 	    sigaction(SIGINT, &action, NULL) < 0) {
 		perror("http_request_handler");
+		asyncore_trigger_free(trigger);
+		asyncore_map_free(NULL);
 		return EXIT_FAILURE;
 	}
 	err = http_server_init(&server, "localhost", port);
@@ -457,6 +459,7 @@ int main(int argc, char **argv)
 		printf("%d sessions left\n", server.sessions);
 	else if (err < 0)
 		fprintf(stderr, "http_request_handler: %s\n", strerror(-err));
+	asyncore_close(&server.dispatcher);	/* it may be in no map */
 	signal(SIGTERM, SIG_IGN);	/* it is ending; nobody pulls the trigger any more */
 	signal(SIGINT, SIG_IGN);
 	asyncore_trigger_free(trigger);

@@ -467,12 +467,15 @@ static int server_init(struct server *server, const char *root, int port)
 	socklen_t addrlen = sizeof addr;
 	int err;
 
-	if ((err = asyncore_dispatcher_init(self, &server_type, -1, NULL)) < 0 ||
-	    (err = asyncore_create_socket(self, AF_INET, SOCK_STREAM)) < 0 ||
+	if ((err = asyncore_dispatcher_init(self, &server_type, -1, NULL)) < 0)
+		return err;
+	if ((err = asyncore_create_socket(self, AF_INET, SOCK_STREAM)) < 0 ||
 	    (err = asyncore_set_reuse_addr(self)) < 0 ||
 	    (err = asyncore_bind(self, "127.0.0.1", port)) < 0 ||
-	    (err = asyncore_listen(self, 128)) < 0)
+	    (err = asyncore_listen(self, 128)) < 0) {
+		asyncore_close(self);
 		return err;
+	}
 	getsockname(asyncore_socket(self), (struct sockaddr *)&addr, &addrlen);
 	printf("serving %s at http://127.0.0.1:%d/\n", root, ntohs(addr.sin_port));
 	fflush(stdout);
@@ -503,8 +506,11 @@ static int run(struct server *server, const char *root, int port)
 	int err;
 
 	stop = asyncore_trigger_new(NULL, leave_loop, NULL, NULL);
-	if (stop == NULL)
-		return -errno;
+	if (stop == NULL) {
+		err = -errno;
+		asyncore_map_free(NULL);
+		return err;
+	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	err = server_init(server, root, port);
