@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -497,23 +498,45 @@ static void *event_realloc(void *old, size_t size)
 /* --- the environment ---------------------------------------------------------------------- */
 
 static char report[4096];
+static bool terminated;
+
+static int descriptors(void)
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < 256; fd++)
+		n += syscall(SYS_fcntl, fd, F_GETFD) >= 0;
+	return n;
+}
+static int descriptors_before;
 
 static void write_report(void)
 {
 	const bool hit = fault_hits > 0;
 	FILE *file;
-	int i;
+	int i, left;
 
 	fault_pause();
+	left = descriptors() - descriptors_before;
 	file = fopen(report, "a");
 	if (file == NULL)
 		return;
+	if (!terminated)
+		fprintf(file, "left %d %ld\n", left, fault_blocks);
 	for (i = 0; i < FAULT_KINDS; i++)
 		if (fault_calls[i] > 0)
 			fprintf(file, "%s %ld\n", fault_kinds[i].name, fault_calls[i]);
 	if (hit)
 		fprintf(file, "hit %s\n", fault_kinds[kind_to_fail].name);
 	fclose(file);
+}
+
+/* A program that SIGTERM would kill says first what it did; and a sanitizer looks for what it
+ * has lost. */
+static void on_term(int number)
+{
+	terminated = true;
+	exit(128 + number);
 }
 
 static long number(const char *name, long otherwise)
@@ -535,6 +558,8 @@ __attribute__((constructor)) static void begin(void)
 	if (where != NULL && strlen(where) < sizeof report) {
 		strcpy(report, where);
 		atexit(write_report);
+		descriptors_before = descriptors();
+		signal(SIGTERM, on_term);
 	}
 	if (kind == NULL) {
 		if (report[0] != '\0')

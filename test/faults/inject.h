@@ -14,8 +14,10 @@
  *	FAULT_ERROR	how: an errno as a number, or "short" (one byte goes through); if it is
  *			unset, the first error of the kind
  *	FAULT_REPEAT	how many fail in a row: 1 if it is unset, 0 for all that follow
- *	FAULT_REPORT	a file to which is added, when the program ends, a line "KIND CALLS" for
- *			each kind, and "hit KIND" if the call came to fail
+ *	FAULT_REPORT	a file to which is added, when the program ends (also by SIGTERM, if it has
+ *			no handler for it), a line "KIND CALLS" for each kind, and "hit KIND" if
+ *			the call came to fail; and, unless it was SIGTERM, "left D B": descriptors
+ *			that it has more than in the beginning, and blocks of memory
  *
  * One that does (the functions here) chooses when calls are counted.  The wrapped calls:
  *
