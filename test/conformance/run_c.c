@@ -1339,17 +1339,21 @@ static struct event_base *foreign_base(void)
 /* The default map, if it may be. */
 static void add_map(const char *name, bool is_default)
 {
-	struct named_map *m = &maps[map_count++];
+	struct named_map *m = &maps[map_count];
 
-	if (map_count > ROOM)
+	if (map_count == ROOM)
 		fail("too many maps", name);
 	memset(m, 0, sizeof *m);
 	m->name = made(strdup(name));
 	m->last = is_default ? 0 : (size_t)-1;
 	if (backend != NULL)
 		m->base = foreign_base();
-	m->map = made(is_default && backend == NULL ? asyncore_socket_map()
-						    : asyncore_map_new(m->base));
+	m->map = is_default && backend == NULL ? asyncore_socket_map()
+					       : asyncore_map_new(m->base);
+	if (m->map == NULL && m->base != NULL)
+		event_base_free(m->base);
+	made(m->map);
+	map_count++;
 	if (driven)
 		must(asyncore_map_set_exit_cb(m->map, on_left, m), "asyncore_map_set_exit_cb");
 }
@@ -2019,8 +2023,8 @@ static void clean_up(void)
 	int i, j;
 
 	quiet = true;
-	RUN_C_END();
 	do_files(NULL, 0);
+	RUN_C_END();
 	for (ch = channels; ch != NULL; ch = next) {
 		next = ch->next;
 		/* The base's own close(): an override of the scenario has had its turns. */

@@ -41,6 +41,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <event2/event.h>
+
 /* --- the runner, whose own calls are not seen -------------------------------------------------- */
 
 static int hidden;			/* how deep */
@@ -66,6 +68,13 @@ static long unhide(long result)
 }
 #define HIDDEN(call) unhide((hide(), (long)(call)))
 
+static void *unhide_pointer(void *result)
+{
+	unhide(0);
+	return result;
+}
+#define HIDDEN_POINTER(call) unhide_pointer((hide(), (call)))
+
 /* What does not come within this time after a failure does not come. */
 enum { SHORT_WAIT = 30 };		/* ms */
 
@@ -84,7 +93,6 @@ extern void *__real_malloc(size_t size);
 extern void *__real_calloc(size_t n, size_t size);
 extern void *__real_realloc(void *old, size_t size);
 extern void __real_free(void *block);
-struct event_base;
 extern int __real_event_base_loop(struct event_base *base, int flags);
 
 /* A program would look at the result. */
@@ -97,11 +105,18 @@ static int loop_of_program(struct event_base *base, int flags)
 	return r;
 }
 
+static int dispatch_of_program(struct event_base *base);
+
 #define malloc(size) __real_malloc(size)
 #define calloc(n, size) __real_calloc(n, size)
 #define realloc(old, size) __real_realloc(old, size)
 #define free(block) __real_free(block)
 #define event_base_loop(base, flags) loop_of_program(base, flags)
+#define event_base_dispatch(base) dispatch_of_program(base)
+#define event_base_new_with_config(...) HIDDEN_POINTER(event_base_new_with_config(__VA_ARGS__))
+#define event_config_new() HIDDEN_POINTER(event_config_new())
+#define event_config_avoid_method(...) HIDDEN(event_config_avoid_method(__VA_ARGS__))
+#define event_new(...) HIDDEN_POINTER(event_new(__VA_ARGS__))
 #define socket(...) HIDDEN(socket(__VA_ARGS__))
 #define socketpair(...) HIDDEN(socketpair(__VA_ARGS__))
 #define bind(...) HIDDEN(bind(__VA_ARGS__))
@@ -225,10 +240,34 @@ static int harness_loop(double timeout, bool with_poll, struct asyncore_map *map
 	return 0;
 }
 
+/* The same, of event_base_dispatch(). */
+static int dispatch_of_program(struct event_base *base)
+{
+	struct named_map *m = maps;
+	int idle = 0, passes;
+	size_t others;
+	off_t said;
+
+	while (m->base != base)
+		m++;
+	others = m == maps && asyncore_socket(&bystander->is.dispatcher) >= 0;
+	for (passes = 0; passes < MOST_PASSES && idle < MOST_IDLE; passes++) {
+		if (m->left != 0 || asyncore_map_size(m->map) <= others)
+			break;
+		said = trace_position();
+		if (event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0)
+			break;
+		idle = trace_position() > said ? 0 : idle + 1;
+		if (idle > 0)
+			poll(NULL, 0, 1);
+	}
+	return 0;
+}
+
 static void turn(void *map)
 {
 	if (driven)
-		event_base_loop(foreign, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		event_base_loop(maps[0].base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 	else if (use_poll)
 		asyncore_poll2(0.01, map);
 	else
@@ -450,6 +489,7 @@ static const struct {
 	{ "poll", .use_poll = true },
 	{ "epoll-base", .backend = "epoll" },
 	{ "select-base", .backend = "select" },
+	{ "driven", .backend = "epoll", .driven = true },
 	{ "gather", .gather = true },
 };
 enum { WAYS = sizeof ways / sizeof *ways, MOST_SCENARIOS = 1000 };
