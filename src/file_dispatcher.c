@@ -16,6 +16,7 @@ int asyncore_file_dispatcher_init(struct asyncore_file_dispatcher *d,
 				  const struct asyncore_dispatcher_type *type, int fd,
 				  struct asyncore_map *map)
 {
+	bool blocks;
 	int flags, r;
 
 	if (d == NULL)
@@ -24,16 +25,21 @@ int asyncore_file_dispatcher_init(struct asyncore_file_dispatcher *d,
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0)
 		return -errno;
+	blocks = !(flags & O_NONBLOCK);
 	r = dispatcher_init(&d->dispatcher, type, &asyncore_file_dispatcher_type, -1, map);
 	if (r < 0)
 		return r;
-	asyncore_set_connected(&d->dispatcher, true);
-	r = asyncore_set_file(&d->dispatcher, fd);
-	if (r < 0) {
+	if (blocks && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		r = -errno;
 		channel_free(d->dispatcher.channel);
 		return r;
 	}
-	if (!(flags & O_NONBLOCK))
-		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-	return 0;
+	asyncore_set_connected(&d->dispatcher, true);
+	r = asyncore_set_file(&d->dispatcher, fd);
+	if (r < 0) {
+		if (blocks)
+			fcntl(fd, F_SETFL, flags);
+		channel_free(d->dispatcher.channel);
+	}
+	return r;
 }
