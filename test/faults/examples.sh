@@ -12,7 +12,7 @@
 set -u
 : "${srcdir:=.}"
 tools=$srcdir/test/faults
-most=16
+most=10
 [ "${1-}" = long ] && most=0
 
 if ! command -v bash >/dev/null; then

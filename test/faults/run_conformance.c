@@ -671,7 +671,7 @@ int main(int argc, char **argv)
 		.attempt = try_point,
 		.explain = explain,
 		.in_samples = in_samples,
-		.sample = 1500,
+		.sample = 1000,
 	};
 
 	find_scenarios();
