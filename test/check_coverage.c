@@ -1984,6 +1984,52 @@ static void feed(void)
 	all_after = false;
 }
 
+static int chat_errs_fed(struct asyncore_dispatcher *d)
+{
+	feed();
+	return chat_errs(d);
+}
+
+static int collect_nothing(struct async_chat *chat, const void *data, size_t len)
+{
+	(void)chat, (void)data, (void)len;
+	return 0;
+}
+
+static int found_raises_starved(struct async_chat *chat)
+{
+	(void)chat;
+	starve(1, true);
+	return -EPROTO;
+}
+
+/* What is left of the input when a callback raises is for the next read. */
+START_TEST(input_that_cannot_be_kept_is_an_error_of_the_channel)
+{
+	static const struct async_chat_type type = {
+		.dispatcher = {
+			.base = &chat_type.dispatcher,
+			.handle_error = chat_errs_fed,
+		},
+		.collect_incoming_data = collect_nothing,
+		.found_terminator = found_raises_starved,
+	};
+	static struct async_chat chat;
+	int peer = chat_new(&chat, &type);
+
+	/* Is there a place for it already? */
+	if (_i == 1)
+		ck_assert_int_eq(async_chat_set_incoming_limit(&chat, 100), 0);
+	ck_assert_int_eq(async_chat_set_terminator(&chat, "\n", 1), 0);
+	put(peer, "a\nb\n", 4);
+	step(NULL);
+	ck_assert_int_eq(errors_of_chat, 1);
+	ck_assert_int_eq(last_error_of_chat, -ENOMEM);
+	asyncore_close(&chat.dispatcher);
+	close(peer);
+}
+END_TEST
+
 static int peer_of_chat, founds;
 static char collected[32];
 
@@ -2302,6 +2348,7 @@ static void add_cases(Suite *suite)
 	tcase_add_loop_test(tc, a_chat_without_memory_says_so_and_works_or_closes, 0, 2);
 	tcase_add_test(tc, input_without_memory_is_an_error_of_the_channel_or_arrives);
 	tcase_add_test(tc, timers_and_posted_calls_without_memory_release_what_they_got);
+	tcase_add_loop_test(tc, input_that_cannot_be_kept_is_an_error_of_the_channel, 0, 2);
 	tcase_add_test(tc, input_of_a_recv_that_read_before_needs_memory_or_says_so);
 	tcase_add_loop_test(tc, a_terminator_in_part_needs_memory_or_stays_as_it_is, 0, 2);
 	tcase_add_test(tc, pieces_that_cannot_be_gathered_are_sent_one_by_one);
