@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 /* --- helpers ------------------------------------------------------------------------ */
 
@@ -99,6 +100,51 @@ START_TEST(default_map_can_be_freed_by_its_pointer)
 	ck_assert_int_eq(asyncore_map_free(asyncore_socket_map()), 0);
 	ck_assert_uint_eq(asyncore_map_size(NULL), 0);
 	step(NULL);
+}
+END_TEST
+
+static int tell_at_end = -1;
+
+/* Runs after the library's own. */
+__attribute__((destructor(101))) static void tell_descriptors(void)
+{
+	int descriptors;
+
+	if (tell_at_end < 0)
+		return;
+	descriptors = open_descriptors();
+	if (write(tell_at_end, &descriptors, sizeof descriptors) < 0)
+		abort();
+}
+
+/* (Only what is of no use any more: a channel may be, to code that runs still later.) */
+START_TEST(process_that_ends_with_an_empty_default_map_closes_its_descriptors)
+{
+	const bool empty = _i == 0;
+	int fd[2], pair[2], told[2], before;
+	pid_t child;
+
+	ck_assert_int_eq(pipe2(fd, O_CLOEXEC), 0);
+	unix_pair(pair);
+	before = open_descriptors();
+	fflush(NULL);
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		if (empty)
+			asyncore_socket_map();
+		else
+			probe_new(pair[0], NULL);
+		tell_at_end = fd[1];
+		tell_descriptors();
+		exit(EXIT_SUCCESS);
+	}
+	take(fd[0], told, sizeof told);
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+	ck_assert_int_gt(told[0], before);
+	ck_assert_int_eq(told[1], empty ? before : told[0]);
+	close_peers(fd, 2);
+	close_peers(pair, 2);
 }
 END_TEST
 
@@ -1330,6 +1376,8 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tc, null_means_the_default_map);
 	tcase_add_test(tc, default_map_is_made_anew_after_its_end);
 	tcase_add_test(tc, freeing_a_default_map_that_was_never_made_does_nothing);
+	tcase_add_loop_test(tc, process_that_ends_with_an_empty_default_map_closes_its_descriptors,
+			    0, 2);
 	tcase_add_test(tc, default_map_can_be_freed_by_its_pointer);
 	tcase_add_test(tc, private_map_is_served_alone);
 	tcase_add_test(tc, maps_have_bases_of_their_own);
