@@ -417,6 +417,32 @@ START_TEST(channel_that_is_back_in_a_map_is_not_disposed_of)
 }
 END_TEST
 
+/* Those that nobody holds wait to be disposed of, in a list. */
+START_TEST(channel_out_of_the_middle_of_those_to_be_disposed_of_may_go_to_another_map)
+{
+	struct asyncore_map *another = new_map();
+	struct probe *p[3];
+	int peer[3], i;
+
+	probes_and_peers(NULL, p, peer, 3);
+	step(NULL);
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(asyncore_del_channel(&p[i]->dispatcher, NULL), 0);
+	ck_assert_int_eq(asyncore_add_channel(&p[_i]->dispatcher, another), 0);
+	put(peer[_i], "x", 1);
+	step(NULL);
+	ck_assert_int_eq(probes_disposed, 2);
+	for (i = 0; i < 3; i++)
+		if (i != _i)
+			ck_assert_uint_eq(drain(peer[i]), 0);
+	run_until(p[_i]->reads == 1, another);
+	asyncore_close(&p[_i]->dispatcher);
+	ck_assert_int_eq(asyncore_map_free(another), 0);
+	ck_assert_int_eq(probes_disposed, 3);
+	close_peers(peer, 3);
+}
+END_TEST
+
 START_TEST(channel_added_again_stands_at_the_end)
 {
 	struct asyncore_map *map = new_map();
@@ -1396,6 +1422,8 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tc, removed_channel_keeps_its_descriptor);
 	tcase_add_test(tc, removed_channel_that_nobody_holds_is_disposed_of_and_closed);
 	tcase_add_test(tc, channel_that_is_back_in_a_map_is_not_disposed_of);
+	tcase_add_loop_test(tc, channel_out_of_the_middle_of_those_to_be_disposed_of_may_go_to_another_map,
+			    0, 3);
 	tcase_add_test(tc, channel_added_again_stands_at_the_end);
 	tcase_add_test(tc, reopened_channel_stands_at_the_end);
 
