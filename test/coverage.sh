@@ -9,17 +9,19 @@
 # --disable-static and CFLAGS='-g -O0'.  Fails below all lines or $BRANCHES per cent of
 # the branches.  Needs lcov.
 #
-# A line that cannot be run in a test is marked LCOV_EXCL_LINE, beside the reason.  The
-# branches that are left are of these kinds:
+# A line that cannot be run in a test is marked LCOV_EXCL_LINE, beside the reason; there is
+# none now.  The branches that are left are of these kinds:
 #
-#   - the second half of an `a && b` or `a || b` that the first half decides in every state
-#     that can be reached, but that says what the line relies on (a hook that closed the
-#     channel, a map that was freed, r >= 0);
-#   - an error of a system call or of libevent that has one way out with another error that
-#     is tested (`errno != 0 ? -errno : ...`);
+#   - one half of an `a && b` or `a || b` that the other half decides in every state that
+#     tests come to, but on which the line relies (r >= 0, a channel that is still open, a
+#     map that was not freed, an event that is pending already);
+#   - what the C library or the kernel never says there, and is an error all the same
+#     (vsnprintf(), sigpending(), a resolver's error without an errno);
+#   - a second failure behind the first, or the failure of one of several calls that share a
+#     way out which is tested;
 #   - a loop that a race repeats: compare-and-exchange, a signal between two calls;
-#   - memory that runs out in the only place of several that share one error return;
-#   - what takes 2^31 timers, or a clock that goes backwards.
+#   - a clock that went backwards, and 2^31 timers;
+#   - of a function that is inlined in several places, what one of them never asks of it.
 #
 # What is none of these is a test that is missing.
 
