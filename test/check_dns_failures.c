@@ -134,9 +134,14 @@ SEEN void *realloc(void *old, size_t size);
 /* Is it one of our two libraries that asks? */
 static bool is_ours(const void *caller)
 {
+	static const char ours[] = "/libasyncore";
+	const char *name;
 	Dl_info info;
 
-	return dladdr(caller, &info) != 0 && strstr(info.dli_fname, "libasyncore") != NULL;
+	if (dladdr(caller, &info) == 0)
+		return false;
+	name = strrchr(info.dli_fname, '/');
+	return name != NULL && strncmp(name, ours, sizeof ours - 1) == 0;
 }
 
 static bool starves(const void *caller)
