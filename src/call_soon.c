@@ -368,8 +368,6 @@ int calls_renew(struct asyncore_map *map)
 	struct asyncore_poster *p = map->calls.poster;
 	int fd, r = 0;
 
-	if (p == NULL)
-		return 0;
 	fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;

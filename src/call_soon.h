@@ -35,8 +35,8 @@ bool calls_expected(const struct asyncore_map *map);
 /* The map is freed: release what waits, and refuse what comes. */
 void calls_end(struct asyncore_map *map);
 
-/* In a child process: an eventfd of its own, which is not watched meanwhile.  0 or a negative
- * errno. */
+/* In a child process, for a map with a poster: an eventfd of its own, which is not watched
+ * meanwhile.  0 or a negative errno. */
 int calls_renew(struct asyncore_map *map);
 
 #endif /* CALL_SOON_H */

@@ -308,35 +308,33 @@ static bool collect_lines(struct async_chat *chat, struct chat_reading *in, bool
 
 /*
  * What is held comes before the rest of the input: what was matched of a terminator that
- * is another one now, or what a nested handle_read() left.  Mostly there is room in front;
- * otherwise both go into `*own`.
+ * is another one now, or what a nested handle_read() left.  The former has room in front; the
+ * latter may have none, but then it is all that there is (the nested one took the rest of the
+ * input over), and becomes `*own`.
  */
-static int take_held(struct async_chat_state *state, struct chat_reading *in,
-		     struct asyncore_buffer **own)
+static void take_held(struct async_chat_state *state, struct chat_reading *in,
+		      struct asyncore_buffer **own)
 {
 	struct asyncore_buffer *held = state->extra != NULL ? state->extra->held : NULL;
 	const size_t len = buffer_len(held);
 
 	if (len == 0)
-		return 0;
+		return;
 	if (len <= (size_t)(in->data - in->start)) {
 		in->data -= len;
 		in->len += len;
 		ALLOW(in->data, len);
 		memcpy(in->data, buffer_bytes(held), len);
 		buffer_free(&state->extra->held);
-		return 0;
+		return;
 	}
-	if (buffer_append(&state->extra->held, in->data, in->len) < 0)
-		return -ENOMEM;
 	if (*own != NULL)
 		ALLOW((*own)->bytes, (*own)->size);
 	buffer_free(own);
-	*own = state->extra->held;
+	*own = held;
 	state->extra->held = NULL;
-	in->start = in->data = (*own)->bytes + (*own)->start;
-	in->len = (*own)->len;
-	return 0;
+	in->start = in->data = held->bytes + held->start;
+	in->len = len;
 }
 
 /* One piece of input, and what follows from it. */
@@ -350,9 +348,9 @@ static int work_piece(struct async_chat *chat, struct chat_reading *in,
 	if (r < 0 || !goes_on(chat, in))
 		return r;
 	/* No room for what was matched?  Then it is plain input, to be searched again. */
-	if ((state->terminator.matched > (size_t)(in->data - in->start) && chat_unmatch(state) < 0) ||
-	    take_held(state, in, own) < 0)
+	if (state->terminator.matched > (size_t)(in->data - in->start) && chat_unmatch(state) < 0)
 		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
+	take_held(state, in, own);
 	if (in->len == 0)
 		return 0;
 	switch (state->kind) {

@@ -99,18 +99,16 @@ static int sending_failed(struct async_chat *chat, int error)
 	return error_handle(chat->dispatcher.channel, error, "initiate_send");
 }
 
-/* What sendfile(2) said: the bytes that went out, or 0, or what was raised. */
-static int moved(struct async_chat *chat, int n)
+/* What sendfile(2) said: the bytes that went out, or 0, or what was raised.  Of its errors
+ * only those of a connection that is gone come here; for others the file is read. */
+static int moved(struct asyncore_channel *c, int n)
 {
-	struct asyncore_channel *c = chat->dispatcher.channel;
 	int r;
 
 	if (n > 0 && channel_has(c, CHANNEL_IDLE))
 		timer_channel_active(c);
 	if (n >= 0 || n == -EAGAIN)
 		return n > 0 ? n : 0;
-	if (!asyncore_disconnected(n))
-		return sending_failed(chat, ASYNCORE_RAISE(c->dispatcher, n));
 	r = channel_handle_close(c);
 	return r < 0 ? r : 0;
 }
@@ -144,7 +142,7 @@ static int send_once(struct async_chat *chat, size_t *wanted)
 			}
 			*wanted = n > 0 ? (size_t)n : 1;
 			if (n != -EOPNOTSUPP)
-				return moved(chat, n);
+				return moved(d->channel, n);
 		}
 		fifo_gather(fifo, size);
 		if (!fifo_head(fifo, &data, &len)) {

@@ -15,10 +15,9 @@ int chat_unmatch(struct async_chat_state *state)
 	if (t->matched == 0)
 		return 0;
 	extra = chat_extra(state);
-	if (extra == NULL || buffer_append(&held, terminator_bytes(t), t->matched) < 0)
-		return -ENOMEM;
-	if (extra->held != NULL &&
-	    buffer_append(&held, buffer_bytes(extra->held), buffer_len(extra->held)) < 0) {
+	if (extra == NULL || buffer_append(&held, terminator_bytes(t), t->matched) < 0 ||
+	    (extra->held != NULL &&
+	     buffer_append(&held, buffer_bytes(extra->held), buffer_len(extra->held)) < 0)) {
 		buffer_free(&held);
 		return -ENOMEM;
 	}

@@ -319,8 +319,6 @@ int asyncore_dispatcher_handle_accept(struct asyncore_dispatcher *d)
 
 	if (fd < 0)
 		return fd;
-	if (addrlen > sizeof addr)
-		addrlen = sizeof addr;
 	return asyncore_handle_accepted(d, fd, (struct sockaddr *)&addr, addrlen);
 }
 

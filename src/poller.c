@@ -364,8 +364,6 @@ int poller_serve_after(struct asyncore_map *map)
 	const struct timeval now = { .tv_sec = 0 };
 	struct poller *p = &map->poller;
 
-	if (p->own_base)
-		return 0;
 	p->serve_set = event_add(p->serve, &now) == 0;
 	return p->serve_set ? 0 : poller_resume_later(map);
 }

@@ -100,7 +100,7 @@ int poller_reinit(struct asyncore_map *map);
  * this pass of libevent. */
 void poller_serve_soon(struct asyncore_map *map);
 
-/* The same, but after the application's own events had their turn. */
+/* The application runs the base: the same, but after its own events had their turn. */
 int poller_serve_after(struct asyncore_map *map);
 
 /* In a callback of libevent's, the last thing there: the same, and at once if nothing else is

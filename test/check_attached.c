@@ -1012,6 +1012,47 @@ START_TEST(predicate_that_raises_leaves_the_applications_loop)
 }
 END_TEST
 
+static void raise_outside(evutil_socket_t fd, short what, void *arg)
+{
+	struct probe *p = arg;
+
+	(void)fd, (void)what;
+	ck_assert_int_eq(ASYNCORE_RAISE(&p->dispatcher, -EPROTO), -EPROTO);
+	ck_assert_int_eq(asyncore_error(&p->dispatcher)->code, -EPROTO);
+}
+
+static const struct asyncore_error *seen_in_read;
+
+static int see_error(struct probe *p)
+{
+	seen_in_read = asyncore_error(&p->dispatcher);
+	return asyncore_recv(&p->dispatcher, p->data, sizeof p->data);
+}
+
+/* What the application's own code made of it, is its business; the next pass begins anew. */
+START_TEST(error_raised_outside_of_a_pass_is_forgotten_in_the_next)
+{
+	static const struct asyncore_error nothing_seen;
+	struct probe *p;
+	int peer;
+
+	begin(_i);
+	p = probe_and_peer(map, &peer);
+	p->on_read = see_error;
+	turn();
+	seen_in_read = &nothing_seen;
+	call_soon(raise_outside, p);
+	turn_until(asyncore_error(&p->dispatcher) != NULL);
+	put(peer, "x", 1);
+	turn_until(p->reads == 1);
+	ck_assert_ptr_null(seen_in_read);
+	ck_assert_int_eq(p->errors, 0);
+	asyncore_close(&p->dispatcher);
+	close(peer);
+	end();
+}
+END_TEST
+
 START_TEST(handler_that_raises_closes_its_channel_only)
 {
 	struct probe *p[2];
@@ -1169,6 +1210,7 @@ static void add_cases(Suite *suite)
 	on_each_backend(tc, exit_now_that_was_dropped_leaves_the_applications_loop);
 	on_each_backend(tc, handle_error_that_raises_leaves_the_applications_loop);
 	on_each_backend(tc, predicate_that_raises_leaves_the_applications_loop);
+	on_each_backend(tc, error_raised_outside_of_a_pass_is_forgotten_in_the_next);
 	on_each_backend(tc, handler_that_raises_closes_its_channel_only);
 
 	tc = suite_case(suite, "always ready");

@@ -782,6 +782,40 @@ START_TEST(what_is_held_back_while_collecting_sets_another_terminator_comes_with
 }
 END_TEST
 
+static int collect_sets_and_looks(struct talker *t, const void *data, size_t len)
+{
+	char *copy = malloc(len);
+
+	memcpy(copy, data, len);
+	if (t->n > 0)
+		ck_assert_int_eq(async_chat_set_terminator_count(&t->chat, 7), 0);
+	ck_assert_int_eq(async_chat_set_terminator(&t->chat, "a terminator not kept inside", 28), 0);
+	ck_assert_int_eq(async_chat_set_terminator(&t->chat, ";", 1), 0);
+	ck_assert_mem_eq(data, copy, len);
+	free(copy);
+	return t->n > 1 ? ASYNCORE_RAISE(&t->chat.dispatcher, -EPROTO) : 0;
+}
+
+/* The data begins with what was kept as the beginning of a terminator; that may be changed,
+ * and changed again, and raised about, while it is looked at. */
+START_TEST(the_data_stays_while_collecting_sets_terminators)
+{
+	struct talker *t = talker_new("\r\n a terminator not kept inside either");
+
+	t->n = _i;
+	t->stays_open = true;
+	says(t, "\r\n a terminator");
+	saw("");
+	t->on_collect = collect_sets_and_looks;
+	says(t, "!");
+	saw(_i > 1 ? "collect(\\13\\10 a terminator!) error " : "collect(\\13\\10 a terminator!) ");
+	t->on_collect = NULL;
+	says(t, "b;");
+	saw(_i > 1 ? "collect(\\13\\10 a terminator!b) found " : "collect(b) found ");
+	talker_end(t);
+}
+END_TEST
+
 /* In CPython the terminator is 0 after a complete count, whatever was set meanwhile. */
 START_TEST(a_terminator_set_while_a_complete_count_is_collected_is_lost)
 {
@@ -1197,6 +1231,66 @@ START_TEST(after_close_in_collect_incoming_data_nothing_is_delivered)
 	t->on_collect = collect_closes;
 	says(t, "a\nb\nc");
 	saw("collect(a) ");
+	talker_end(t);
+}
+END_TEST
+
+/* The beginning of what is delivered was kept as that of a terminator. */
+START_TEST(after_close_while_it_is_given_what_was_kept_nothing_is_found)
+{
+	struct talker *t = talker_new("\r\n");
+
+	says(t, "\r");
+	saw("");
+	t->on_collect = collect_closes;
+	says(t, "b\r\nc\r\n");
+	saw("collect(\\13b) ");
+	talker_end(t);
+}
+END_TEST
+
+static int collect_closes_and_raises(struct talker *t, const void *data, size_t len)
+{
+	collect_closes(t, data, len);
+	return ASYNCORE_RAISE(&t->chat.dispatcher, -EPROTO);
+}
+
+/* It has its data again when it raised; not when there is nobody to give it to. */
+START_TEST(after_close_in_a_collector_that_raises_nothing_is_delivered_again)
+{
+	struct talker *t = talker_new(_i == 0 ? NULL : "\r\n");
+
+	if (_i == 2)
+		says(t, "\r");
+	t->on_collect = collect_closes_and_raises;
+	says(t, "b\r\nc");
+	saw(_i == 0 ? "collect(b\\13\\10c) error " :
+	    _i == 1 ? "collect(b) error " : "collect(\\13b) error ");
+	ck_assert_int_eq(t->last_error, -EPROTO);
+	t->on_collect = NULL;
+	reconnect(t);
+	says(t, "d\r\n");
+	saw(_i == 0 ? "collect(d\\13\\10) " : "collect(d) found ");
+	talker_end(t);
+}
+END_TEST
+
+static int found_frees_the_map(struct talker *t)
+{
+	(void)t;
+	ck_assert_int_eq(asyncore_map_free(NULL), 0);
+	return 0;
+}
+
+/* Outside of any pass the map may be freed even from here. */
+START_TEST(after_the_end_of_the_map_nothing_is_delivered)
+{
+	struct talker *t = talker_new("\n");
+
+	t->on_found = found_frees_the_map;
+	put(t->peer, "a\nb\n", 4);
+	ck_assert_int_eq(asyncore_handle_read(&t->chat.dispatcher), 0);
+	saw("collect(a) found ");
 	talker_end(t);
 }
 END_TEST
@@ -2974,6 +3068,7 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tc, a_terminator_set_while_collecting_is_for_what_follows_the_old_one);
 	tcase_add_test(tc, without_a_terminator_the_one_set_while_collecting_is_for_the_next_read);
 	tcase_add_test(tc, what_is_held_back_while_collecting_sets_another_terminator_comes_with_the_next_read);
+	tcase_add_loop_test(tc, the_data_stays_while_collecting_sets_terminators, 0, 3);
 	tcase_add_test(tc, a_terminator_set_while_a_complete_count_is_collected_is_lost);
 	tcase_add_test(tc, a_terminator_set_while_a_part_of_a_count_is_collected_holds);
 	tcase_add_test(tc, from_a_count_set_while_a_part_of_another_is_collected_that_part_is_taken_off);
@@ -3004,6 +3099,10 @@ static void add_cases(Suite *suite)
 	tc = suite_case(suite, "closed");
 	tcase_add_test(tc, after_close_in_found_terminator_nothing_is_delivered);
 	tcase_add_test(tc, after_close_in_collect_incoming_data_nothing_is_delivered);
+	tcase_add_test(tc, after_close_while_it_is_given_what_was_kept_nothing_is_found);
+	tcase_add_loop_test(tc, after_close_in_a_collector_that_raises_nothing_is_delivered_again, 0,
+			    3);
+	tcase_add_test(tc, after_the_end_of_the_map_nothing_is_delivered);
 	tcase_add_test(tc, after_close_in_collect_incoming_data_a_count_is_not_found);
 	tcase_add_test(tc, a_terminator_set_after_close_is_for_the_next_connection);
 	tcase_add_test(tc, leaving_the_map_does_not_stop_the_input_that_was_received);

@@ -919,6 +919,38 @@ START_TEST(an_overridden_send_may_discard_the_output)
 }
 END_TEST
 
+static int close_from_send(struct talker *self)
+{
+	(void)self;
+	self->on_send = NULL;
+	asyncore_close(d);
+	return 4096;
+}
+
+static int answer_more(struct talker *self)
+{
+	(void)self;
+	produce(6000);
+	return 0;
+}
+
+/* Though it says that it sent all that it was given, the flush does not go on. */
+START_TEST(an_overridden_send_may_close_while_it_is_flushed)
+{
+	talker_of(_i == 0 ? &talker_type : &initiator_type);
+	fresh_pattern();
+	t->on_line = answer_more;
+	t->on_send = close_from_send;
+	ck_assert_int_eq(asyncore_ref(d), 0);
+	say("a\n");
+	pass();
+	ck_assert_int_eq(t->sends, 1);
+	ck_assert_uint_eq(bytes(), 6000 - 4096);
+	ck_assert_int_eq(asyncore_unref(d), 0);
+	end();
+}
+END_TEST
+
 static int close_and_push(struct talker *self)
 {
 	(void)self;
@@ -1199,6 +1231,7 @@ END_TEST
 START_TEST(an_empty_reference_is_released_at_once)
 {
 	talker_with_references();
+	ck_assert_int_eq(async_chat_push_reference(chat, NULL, 0, NULL, NULL), 0);
 	ck_assert_int_eq(push_reference(""), 0);
 	ck_assert_int_eq(released, 1);
 	ck_assert_int_eq(t->sends, 0);
@@ -1888,6 +1921,33 @@ START_TEST(the_flush_calls_an_overridden_initiate_send)
 	ck_assert_int_eq(t->initiated, 1);
 	ck_assert_int_eq(t->sends, 1);
 	expect("a!b!");
+	end();
+}
+END_TEST
+
+static int initiate_in_vain(struct asyncore_dispatcher *self)
+{
+	(void)self;
+	t->initiated++;
+	return -EPROTO;
+}
+
+START_TEST(an_overridden_initiate_send_that_raises_ends_the_flush)
+{
+	static const struct async_chat_type type = {
+		.dispatcher = {
+			.base = &talker_type.dispatcher,
+			.initiate_send = initiate_in_vain,
+		},
+	};
+
+	talker_of(&type);
+	say("a\nb\n");
+	pass();
+	ck_assert_int_eq(t->initiated, 1);
+	ck_assert_int_eq(t->errors, 1);
+	ck_assert_int_eq(t->last_error, -EPROTO);
+	ck_assert_uint_eq(bytes(), 4);
 	end();
 }
 END_TEST
@@ -3284,6 +3344,7 @@ static void add_cases(Suite *suite)
 	tcase_add_loop_test(tc, a_send_that_claims_more_than_it_was_given_takes_no_more, 0, 2);
 	tcase_add_test(tc, an_overridden_send_may_push);
 	tcase_add_test(tc, an_overridden_send_may_discard_the_output);
+	tcase_add_loop_test(tc, an_overridden_send_may_close_while_it_is_flushed, 0, 2);
 	tcase_add_loop_test(tc, handle_close_may_use_the_queue_out_of_a_send, 0, 2);
 	tcase_add_test(tc, initiate_send_inside_a_send_does_nothing);
 	tcase_add_test(tc, initiate_send_sends_one_piece);
@@ -3349,6 +3410,7 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tc, a_failed_flush_calls_handle_error);
 	tcase_add_test(tc, an_early_flush_that_fails_calls_handle_error);
 	tcase_add_test(tc, the_flush_calls_an_overridden_initiate_send);
+	tcase_add_test(tc, an_overridden_initiate_send_that_raises_ends_the_flush);
 
 	tc = suite_case(suite, "close_when_done");
 	tcase_add_test(tc, without_output_it_closes_at_the_next_write_event);

@@ -24,6 +24,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -47,8 +48,8 @@
 
 enum call {
 	GETADDRINFO, GETSOCKOPT, GETPEERNAME, CLOSE, ACCEPT, CONNECT, SENDTO, RECVFROM, SHUTDOWN,
-	PREAD, WRITE, SENDFILE, EVENTFD, TIMERFD_CREATE, TIMERFD_SETTIME, EVENT_NEW, EVENT_ADD,
-	EVENT_REINIT, DUP3, CALLS
+	READ, PREAD, WRITE, SEND, RECV, SENDFILE, EVENTFD, EPOLL_CTL, TIMERFD_CREATE,
+	TIMERFD_SETTIME, EVENT_NEW, EVENT_ASSIGN, EVENT_ADD, EVENT_REINIT, DUP3, CALLS
 };
 
 static struct {
@@ -160,6 +161,28 @@ int shutdown(int fd, int how)
 	return fails(SHUTDOWN) ? -1 : NEXT(int, shutdown, int, int)(fd, how);
 }
 
+ssize_t read(int fd, void *buffer, size_t len)
+{
+	return fails(READ) ? -1 : NEXT(ssize_t, read, int, void *, size_t)(fd, buffer, len);
+}
+
+/* Without an error it is short: a byte goes out. */
+ssize_t send(int fd, const void *data, size_t len, int flags)
+{
+	if (fails(SEND)) {
+		if (errno != 0)
+			return -1;
+		len = 1;
+	}
+	return NEXT(ssize_t, send, int, const void *, size_t, int)(fd, data, len, flags);
+}
+
+ssize_t recv(int fd, void *buffer, size_t len, int flags)
+{
+	return fails(RECV) ? -1 : NEXT(ssize_t, recv, int, void *, size_t, int)
+		(fd, buffer, len, flags);
+}
+
 ssize_t pread(int fd, void *buffer, size_t len, off_t offset)
 {
 	return fails(PREAD) ? -1 : NEXT(ssize_t, pread, int, void *, size_t, off_t)
@@ -180,6 +203,12 @@ ssize_t sendfile(int to, int from, off_t *offset, size_t len)
 int eventfd(unsigned count, int flags)
 {
 	return fails(EVENTFD) ? -1 : NEXT(int, eventfd, unsigned, int)(count, flags);
+}
+
+int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
+{
+	return fails(EPOLL_CTL) ? -1 : NEXT(int, epoll_ctl, int, int, int, struct epoll_event *)
+		(epoll, op, fd, event);
 }
 
 int timerfd_create(int clock, int flags)
@@ -205,6 +234,15 @@ struct event *event_new(struct event_base *base, evutil_socket_t fd, short what,
 	return fails(EVENT_NEW) ? NULL : NEXT(struct event *, event_new, struct event_base *,
 					      evutil_socket_t, short, event_callback_fn, void *)
 		(base, fd, what, callback, arg);
+}
+
+int event_assign(struct event *event, struct event_base *base, evutil_socket_t fd, short what,
+		 event_callback_fn callback, void *arg)
+{
+	return fails(EVENT_ASSIGN) ? -1 : NEXT(int, event_assign, struct event *,
+					       struct event_base *, evutil_socket_t, short,
+					       event_callback_fn, void *)
+		(event, base, fd, what, callback, arg);
 }
 
 int event_add(struct event *event, const struct timeval *timeout)
@@ -347,6 +385,14 @@ START_TEST(a_service_that_is_unknown_is_asked_without_a_type)
 	ck_assert_int_eq(asyncore_create_socket(&d, AF_INET, SOCK_STREAM), 0);
 	refuse(GETADDRINFO, 1, unknown[_i]);
 	ck_assert_int_eq(asyncore_bind(&d, "127.0.0.1", 0), 0);
+	assert_failed(GETADDRINFO, 1);
+	asyncore_close(&d);
+
+	/* Nor need there be a host. */
+	ck_assert_int_eq(asyncore_dispatcher_init(&d, &asyncore_dispatcher_type, -1, NULL), 0);
+	ck_assert_int_eq(asyncore_create_socket(&d, AF_INET, SOCK_STREAM), 0);
+	refuse(GETADDRINFO, 1, unknown[_i]);
+	ck_assert_int_eq(asyncore_bind(&d, "", 0), 0);
 	assert_failed(GETADDRINFO, 1);
 	asyncore_close(&d);
 
@@ -522,8 +568,8 @@ START_TEST(interrupted_calls_are_made_again)
 {
 	static struct asyncore_dispatcher d, client;
 	struct sockaddr_in addr = loopback(0);
-	char byte = 0;
-	int fd, port;
+	int fd, port, pair[2];
+	char byte = 0, got[3];
 
 	ck_assert_int_eq(asyncore_dispatcher_init(&d, &kept_type, tcp_listener(&port), NULL), 0);
 	ck_assert_int_eq(asyncore_dispatcher_init(&client, &kept_type, -1, NULL), 0);
@@ -539,6 +585,19 @@ START_TEST(interrupted_calls_are_made_again)
 	asyncore_close(&client);
 	asyncore_close(&d);
 
+	unix_pair(pair);
+	ck_assert_int_eq(asyncore_dispatcher_init(&d, &kept_type, pair[0], NULL), 0);
+	refuse(SEND, 2, EINTR);
+	ck_assert_int_eq(asyncore_send(&d, "abc", 3), 3);
+	assert_failed(SEND, 2);
+	take(pair[1], got, 3);
+	put(pair[1], "x", 1);
+	refuse(RECV, 2, EINTR);
+	ck_assert_int_eq(asyncore_recv(&d, got, sizeof got), 1);
+	assert_failed(RECV, 2);
+	asyncore_close(&d);
+	close(pair[1]);
+
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
 	addr = loopback(port_of(fd));
@@ -552,6 +611,28 @@ START_TEST(interrupted_calls_are_made_again)
 	ck_assert_int_eq(byte, 'x');
 	asyncore_close(&d);
 	step(NULL);
+}
+END_TEST
+
+/* It has a buffer: what was not sent is sent from there. */
+START_TEST(an_interrupted_send_with_a_buffer_sends_later)
+{
+	static struct asyncore_dispatcher_with_send d;
+	int fd[2];
+	char got[3];
+
+	unix_pair(fd);
+	ck_assert_int_eq(asyncore_dispatcher_with_send_init(&d, &asyncore_dispatcher_with_send_type,
+							    fd[0], NULL), 0);
+	refuse(SEND, 1, EINTR);
+	ck_assert_int_eq(asyncore_send(&d.dispatcher, "abc", 3), 3);
+	assert_failed(SEND, 1);
+	ck_assert_uint_eq(asyncore_dispatcher_with_send_pending(&d), 3);
+	step(NULL);
+	take(fd[1], got, 3);
+	ck_assert_mem_eq(got, "abc", 3);
+	asyncore_close(&d.dispatcher);
+	close(fd[1]);
 }
 END_TEST
 
@@ -784,11 +865,14 @@ static const struct {
 	int skip;
 	const struct asyncore_dispatcher_type *type;
 	int wants_write;
+	int error, code;
 } unwatched[] = {
-	{ EVENT_ADD, 0, &probe_plain_type, 0 },	/* the event for reading */
-	{ EVENT_ADD, 1, &probe_plain_type, 1 },	/* that for writing */
-	{ EVENT_NEW, 0, &probe_plain_type, 1 },
-	{ EVENT_ADD, 1, &probe_type, 0 },	/* that for urgent data */
+	{ EVENT_ASSIGN, 0, &probe_plain_type, 0, 0, -EINVAL },
+	{ EVENT_ADD, 0, &probe_plain_type, 0, 0, -ENOMEM },	/* the event for reading */
+	{ EVENT_ADD, 1, &probe_plain_type, 1, 0, -ENOMEM },	/* that for writing */
+	{ EVENT_NEW, 0, &probe_plain_type, 1, 0, -ENOMEM },
+	{ EVENT_ADD, 1, &probe_type, 0, 0, -ENOMEM },	/* that for urgent data */
+	{ EPOLL_CTL, 0, &probe_type, 0, ENOSPC, -ENOSPC },
 };
 
 START_TEST(a_channel_that_cannot_be_watched_is_told_and_the_others_are_served)
@@ -803,11 +887,11 @@ START_TEST(a_channel_that_cannot_be_watched_is_told_and_the_others_are_served)
 	p = probe_new_typed(unwatched[_i].type, fd[0], NULL);
 	p->wants_write = unwatched[_i].wants_write;
 	asyncore_ref(of(p));
-	refuse_later(unwatched[_i].call, unwatched[_i].skip, 1, 0);
+	refuse_later(unwatched[_i].call, unwatched[_i].skip, 1, unwatched[_i].error);
 	step(NULL);
 	assert_failed(unwatched[_i].call, 1);
 	ck_assert_int_eq(p->errors, 1);
-	ck_assert_int_eq(p->last_error, -ENOMEM);
+	ck_assert_int_eq(p->last_error, unwatched[_i].code);
 	put(other_fd[1], "x", 1);
 	run_until(other->reads == 1, NULL);
 	asyncore_close(of(other));
@@ -1016,6 +1100,159 @@ START_TEST(reinit_reports_what_cannot_be_made_anew)
 }
 END_TEST
 
+/* --- the application's loop ----------------------------------------------------------- */
+
+static const struct asyncore_dispatcher_type stable_type = {
+	.base = &asyncore_dispatcher_type,
+	.flags = ASYNCORE_PREDICATES_STABLE,
+	.writable = timed_out,
+	.handle_read = counted_read,
+};
+
+/* A map on a base that the test runs. */
+static struct event_base *application;
+static struct asyncore_map *attached;
+
+static void attach(void)
+{
+	application = event_base_new();
+	attached = asyncore_map_new(application);
+	ck_assert_ptr_nonnull(attached);
+	ran = 0;
+}
+
+static void detach(void)
+{
+	ck_assert_int_eq(asyncore_map_free(attached), 0);
+	event_base_free(application);
+}
+
+/* Events of ours come only from the moment after which it is tried again. */
+#define run_base_until(condition) \
+	do { \
+		int turns_ = 0; \
+		while (!(condition) && turns_++ < 100) \
+			ck_assert_int_eq(event_base_loop(application, EVLOOP_ONCE), 0); \
+		ck_assert_msg((condition), "never: %s", #condition); \
+	} while (0)
+
+START_TEST(posted_calls_that_cannot_be_watched_are_watched_a_moment_later)
+{
+	static struct asyncore_dispatcher d;
+	struct asyncore_poster *poster;
+	int fd[2];
+
+	attach();
+	poster = asyncore_poster_new(attached);
+	unix_pair(fd);
+	ck_assert_int_eq(asyncore_dispatcher_init(&d, &stable_type, fd[0], attached), 0);
+	event_base_loop(application, EVLOOP_NONBLOCK);
+	/* Every event is taken off and put on again; that of the calls, not. */
+	refuse(EVENT_ADD, 1, 0);
+	ck_assert_int_eq(asyncore_map_set_priority(attached, 0), 0);
+	assert_failed(EVENT_ADD, 1);
+	ck_assert_int_eq(asyncore_call_soon(poster, run, NULL, NULL), 0);
+	/* Nor in the next pass, which has the event of the channel put on. */
+	refuse_later(EVENT_ADD, 1, 1, 0);
+	event_base_loop(application, EVLOOP_NONBLOCK);
+	assert_failed(EVENT_ADD, 1);
+	ck_assert_int_eq(ran, 0);
+	run_base_until(ran == 1);
+	put(fd[1], "x", 1);
+	run_base_until(ran == 2);
+	asyncore_close(&d);
+	asyncore_poster_unref(poster);
+	close(fd[1]);
+	detach();
+}
+END_TEST
+
+START_TEST(predicates_that_cannot_be_asked_in_time_are_asked_a_moment_later)
+{
+	struct probe *p;
+	int peer, asked;
+
+	attach();
+	p = probe_and_peer(attached, &peer);
+	/* First the event of the channel is put on, then the one to ask it again. */
+	refuse_later(EVENT_ADD, 2, 1, 0);
+	event_base_loop(application, EVLOOP_NONBLOCK);
+	assert_failed(EVENT_ADD, 1);
+	asked = p->readables;
+	ck_assert_int_gt(asked, 0);
+	run_base_until(p->readables > asked);
+	asyncore_close(of(p));
+	close(peer);
+	detach();
+}
+END_TEST
+
+/* A file is always ready, and so there is always something to do. */
+static void always_ready(struct asyncore_dispatcher *d)
+{
+	int fd = memfd_create("always", MFD_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, 1000), 0);
+	ck_assert_int_eq(asyncore_dispatcher_init(d, &stable_type, -1, attached), 0);
+	ck_assert_int_eq(asyncore_set_file(d, fd), 0);
+	close(fd);
+	event_base_loop(application, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+}
+
+START_TEST(a_turn_that_cannot_be_asked_for_comes_a_moment_later)
+{
+	static struct asyncore_dispatcher d;
+	int before;
+
+	attach();
+	always_ready(&d);
+	refuse(EVENT_ADD, 1, 0);
+	event_base_loop(application, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	assert_failed(EVENT_ADD, 1);
+	before = ran;
+	event_base_loop(application, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	ck_assert_int_eq(ran, before);
+	run_base_until(ran > before);
+	before = ran;
+	event_base_loop(application, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	ck_assert_int_gt(ran, before);
+	asyncore_close(&d);
+	detach();
+}
+END_TEST
+
+static int left_with;
+
+static void leaves(struct asyncore_map *map, int result, void *arg)
+{
+	(void)map, (void)arg;
+	left_with = result;
+}
+
+START_TEST(a_turn_that_cannot_be_asked_for_at_all_is_told)
+{
+	static struct asyncore_dispatcher d;
+	int before;
+
+	attach();
+	left_with = 0;
+	ck_assert_int_eq(asyncore_map_set_exit_cb(attached, leaves, NULL), 0);
+	always_ready(&d);
+	refuse(EVENT_ADD, 2, 0);
+	event_base_loop(application, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	assert_failed(EVENT_ADD, 2);
+	ck_assert_int_eq(left_with, -ENOMEM);
+	/* As the program hears of it, it can help. */
+	before = ran;
+	ck_assert_int_eq(asyncore_touch(&d), 0);
+	event_base_loop(application, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	ck_assert_int_gt(ran, before);
+	asyncore_close(&d);
+	detach();
+}
+END_TEST
+
 /* --- posted calls -------------------------------------------------------------------- */
 
 START_TEST(a_poster_that_cannot_be_made_is_null_and_works_the_next_time)
@@ -1119,6 +1356,46 @@ START_TEST(a_map_that_is_being_freed_makes_no_posters)
 }
 END_TEST
 
+/* The descriptor that wakes a map refuses only because it was written to so often: then the
+ * map is awake. */
+START_TEST(a_wake_up_that_is_refused_is_not_needed)
+{
+	struct asyncore_map *map = asyncore_map_new(NULL);
+	struct asyncore_poster *poster = asyncore_poster_new(map);
+
+	ran = 0;
+	ck_assert_int_eq(asyncore_call_soon(poster, run, NULL, NULL), 0);
+	refuse(WRITE, 1, EAGAIN);
+	asyncore_poster_unref(poster);
+	assert_failed(WRITE, 1);
+	ck_assert_int_eq(asyncore_loop(30, false, map, -1), 0);
+	ck_assert_int_eq(ran, 1);
+	ck_assert_int_eq(asyncore_map_free(map), 0);
+}
+END_TEST
+
+/* It stays ready until it was read. */
+START_TEST(a_wake_up_that_cannot_be_read_is_one_in_the_next_pass)
+{
+	struct asyncore_poster *poster = asyncore_poster_new(NULL);
+
+	ran = 0;
+	ck_assert_int_eq(asyncore_call_soon(poster, run, NULL, NULL), 0);
+	refuse(READ, 1, EAGAIN);
+	step(NULL);
+	assert_failed(READ, 1);
+	ck_assert_int_eq(ran, 0);
+	step(NULL);
+	ck_assert_int_eq(ran, 1);
+	asyncore_poster_unref(poster);
+
+	ck_assert_int_gt(asyncore_call_later(NULL, 0, run, NULL, NULL), 0);
+	refuse(READ, 1, EAGAIN);
+	run_until(ran == 2, NULL);
+	assert_failed(READ, 1);
+}
+END_TEST
+
 /* --- chats --------------------------------------------------------------------------- */
 
 static int closes_of_chat, errors_of_chat, last_error_of_chat, limits;
@@ -1205,6 +1482,74 @@ START_TEST(discard_buffers_says_what_output_limit_raised)
 	ck_assert_int_eq(async_chat_discard_buffers(&chat), -EDQUOT);
 	ck_assert_int_eq(limits, 2);
 	ck_assert_uint_eq(async_chat_output_entries(&chat), 0);
+	asyncore_close(&chat.dispatcher);
+	close(peer);
+}
+END_TEST
+
+static int push_at_low(struct async_chat *chat, bool reached)
+{
+	limits++;
+	return reached ? 0 : async_chat_push(chat, "again", 5);
+}
+
+/* So may output_limit(), when the output has fallen to nothing. */
+START_TEST(what_output_limit_pushes_during_discard_is_sent_before_the_end)
+{
+	static const struct async_chat_type type = {
+		.dispatcher = { .base = &chat_type.dispatcher },
+		.output_limit = push_at_low,
+	};
+	static char much[1 << 20];
+	static struct async_chat chat;
+	int peer = chat_new(&chat, &type);
+	size_t sent;
+
+	ck_assert_int_eq(async_chat_set_output_limit(&chat, 10, 5), 0);
+	ck_assert_int_eq(async_chat_push(&chat, much, sizeof much), 0);
+	sent = sizeof much - async_chat_output_bytes(&chat);
+	while (async_chat_initiate_send(&chat.dispatcher) == 0 &&
+	       sizeof much - async_chat_output_bytes(&chat) > sent)
+		sent = sizeof much - async_chat_output_bytes(&chat);
+	ck_assert_int_eq(asyncore_shutdown_when_done(&chat.dispatcher), 0);
+	ck_assert_int_eq(async_chat_discard_buffers(&chat), 0);
+	ck_assert_int_eq(limits, 2);
+	ck_assert_uint_eq(async_chat_output_bytes(&chat), 5);
+	while (sent > 0) {
+		size_t n = sent < sizeof much ? sent : sizeof much;
+
+		take(peer, much, n);
+		sent -= n;
+	}
+	run_until(async_chat_output_bytes(&chat) == 0, NULL);
+	take(peer, much, 5);
+	ck_assert_mem_eq(much, "again", 5);
+	ck_assert_uint_eq(drain(peer), 0);
+	asyncore_close(&chat.dispatcher);
+	close(peer);
+}
+END_TEST
+
+/* What output_limit() raises when the last bytes went out is told once, and all went out. */
+START_TEST(what_output_limit_raises_at_the_last_byte_is_an_error)
+{
+	static char much[1 << 20];
+	static struct async_chat chat;
+	size_t got = 0;
+	int peer = chat_new(&chat, &limited_type);
+
+	ck_assert_int_eq(async_chat_set_output_limit(&chat, 10, 5), 0);
+	ck_assert_int_eq(async_chat_push(&chat, much, sizeof much), 0);
+	while (got < sizeof much) {
+		ssize_t n = recv(peer, much, sizeof much, MSG_DONTWAIT);
+
+		got += n > 0 ? (size_t)n : 0;
+		step(NULL);
+	}
+	ck_assert_int_eq(limits, 2);
+	ck_assert_int_eq(errors_of_chat, 1);
+	ck_assert_int_eq(last_error_of_chat, -EDQUOT);
+	ck_assert_uint_eq(async_chat_output_bytes(&chat), 0);
 	asyncore_close(&chat.dispatcher);
 	close(peer);
 }
@@ -1701,6 +2046,308 @@ START_TEST(timers_and_posted_calls_without_memory_release_what_they_got)
 }
 END_TEST
 
+/* --- no memory for input and output ---------------------------------------------------- */
+
+static void starve(long n, bool all)
+{
+	all_after = all;
+	countdown = n;
+}
+
+static void feed(void)
+{
+	countdown = 0;
+	all_after = false;
+}
+
+static int chat_errs_fed(struct asyncore_dispatcher *d)
+{
+	feed();
+	return chat_errs(d);
+}
+
+static int collect_nothing(struct async_chat *chat, const void *data, size_t len)
+{
+	(void)chat, (void)data, (void)len;
+	return 0;
+}
+
+static int found_raises_starved(struct async_chat *chat)
+{
+	(void)chat;
+	starve(1, true);
+	return -EPROTO;
+}
+
+/* What is left of the input when a callback raises is for the next read. */
+START_TEST(input_that_cannot_be_kept_is_an_error_of_the_channel)
+{
+	static const struct async_chat_type type = {
+		.dispatcher = {
+			.base = &chat_type.dispatcher,
+			.handle_error = chat_errs_fed,
+		},
+		.collect_incoming_data = collect_nothing,
+		.found_terminator = found_raises_starved,
+	};
+	static struct async_chat chat;
+	int peer = chat_new(&chat, &type);
+
+	/* Is there a place for it already? */
+	if (_i == 1)
+		ck_assert_int_eq(async_chat_set_incoming_limit(&chat, 100), 0);
+	ck_assert_int_eq(async_chat_set_terminator(&chat, "\n", 1), 0);
+	put(peer, "a\nb\n", 4);
+	step(NULL);
+	ck_assert_int_eq(errors_of_chat, 1);
+	ck_assert_int_eq(last_error_of_chat, -ENOMEM);
+	asyncore_close(&chat.dispatcher);
+	close(peer);
+}
+END_TEST
+
+static int peer_of_chat, founds;
+static char collected[32];
+
+static int collect_text(struct async_chat *chat, const void *data, size_t len)
+{
+	(void)chat;
+	strncat(collected, data, len);
+	return 0;
+}
+
+static int count_found(struct async_chat *chat)
+{
+	(void)chat;
+	founds++;
+	return 0;
+}
+
+static bool nested_before;
+
+/* A recv() that works off what came, before it gives more and memory runs out. */
+static int recv_after_a_read(struct asyncore_dispatcher *d, void *buffer, size_t len)
+{
+	if (!nested_before) {
+		nested_before = true;
+		ck_assert_int_eq(asyncore_handle_read(d), 0);
+		put(peer_of_chat, "\n", 1);
+		starve(1, false);
+	}
+	return asyncore_dispatcher_recv(d, buffer, len);
+}
+
+START_TEST(input_of_a_recv_that_read_before_needs_memory_or_says_so)
+{
+	static const struct async_chat_type type = {
+		.dispatcher = {
+			.base = &chat_type.dispatcher,
+			.recv = recv_after_a_read,
+		},
+		.collect_incoming_data = collect_text,
+		.found_terminator = count_found,
+	};
+	static struct async_chat chat;
+	int r;
+
+	peer_of_chat = chat_new(&chat, &type);
+	nested_before = false;
+	founds = 0;
+	*collected = '\0';
+	ck_assert_int_eq(async_chat_set_terminator(&chat, "\r\n", 2), 0);
+	put(peer_of_chat, "ab\r", 3);
+	r = asyncore_handle_read(&chat.dispatcher);
+	ck_assert_int_eq(countdown, 0);
+	ck_assert_int_eq(r, -ENOMEM);
+	ck_assert_str_eq(collected, "ab");
+	ck_assert_int_eq(founds, 0);
+	asyncore_close(&chat.dispatcher);
+	close(peer_of_chat);
+}
+END_TEST
+
+static long starve_at;
+
+static int get_after_a_read(struct async_chat *chat, struct async_chat_terminator *terminator)
+{
+	if (!nested_before) {
+		nested_before = true;
+		put(peer_of_chat, "012345678", 9);
+		ck_assert_int_eq(asyncore_handle_read(&chat->dispatcher), 0);
+		starve(starve_at, false);
+	}
+	return async_chat_get_terminator_default(chat, terminator);
+}
+
+/* The nested read took the input over, and has most of a terminator: more than there is room
+ * for in the outer one. */
+START_TEST(a_terminator_in_part_needs_memory_or_stays_as_it_is)
+{
+	static const struct async_chat_type type = {
+		.dispatcher = {
+			.base = &chat_type.dispatcher,
+		},
+		.collect_incoming_data = collect_text,
+		.found_terminator = count_found,
+		.get_terminator = get_after_a_read,
+	};
+	static struct async_chat chat;
+	int r;
+
+	peer_of_chat = chat_new(&chat, &type);
+	nested_before = false;
+	founds = 0;
+	*collected = '\0';
+	starve_at = _i + 1;
+	ck_assert_int_eq(async_chat_set_terminator(&chat, "0123456789", 10), 0);
+	put(peer_of_chat, "ab", 2);
+	r = asyncore_handle_read(&chat.dispatcher);
+	ck_assert_int_eq(countdown, 0);
+	ck_assert_int_eq(r, -ENOMEM);
+	put(peer_of_chat, "9c", 2);
+	step(NULL);
+	ck_assert_int_eq(founds, 1);
+	ck_assert_str_eq(collected, "abc");
+	ck_assert_int_eq(errors_of_chat, 0);
+	asyncore_close(&chat.dispatcher);
+	close(peer_of_chat);
+}
+END_TEST
+
+/* Without memory to put small pieces together each goes out by itself. */
+START_TEST(pieces_that_cannot_be_gathered_are_sent_one_by_one)
+{
+	static struct async_chat chat;
+	struct async_chat_producer *producer;
+	int peer = chat_new(&chat, &chat_type), r;
+	char got[6];
+
+	producer = async_chat_simple_producer_new("abcdef", 6, 2);
+	ck_assert_ptr_nonnull(producer);
+	starve(2, true);		/* the first is for the place in the queue */
+	r = async_chat_push_with_producer(&chat, producer);
+	feed();
+	ck_assert_int_gt(starved, 0);
+	ck_assert_int_eq(r, 0);
+	take(peer, got, 2);
+	ck_assert_mem_eq(got, "ab", 2);
+	ck_assert_int_eq(recv(peer, got, 1, MSG_DONTWAIT), -1);
+	step(NULL);
+	take(peer, got + 2, 4);
+	ck_assert_mem_eq(got, "abcdef", 6);
+	asyncore_close(&chat.dispatcher);
+	close(peer);
+}
+END_TEST
+
+START_TEST(a_short_send_without_memory_for_the_rest_says_how_much)
+{
+	static struct asyncore_dispatcher_with_send d;
+	int fd[2], r;
+	char got[3];
+
+	unix_pair(fd);
+	ck_assert_int_eq(asyncore_dispatcher_with_send_init(&d, &asyncore_dispatcher_with_send_type,
+							    fd[0], NULL), 0);
+	refuse(SEND, 1, 0);
+	starve(1, false);
+	r = asyncore_send(&d.dispatcher, "abc", 3);
+	ck_assert_int_eq(countdown, 0);
+	assert_failed(SEND, 1);
+	ck_assert_int_eq(r, 1);
+	ck_assert_int_eq(asyncore_send(&d.dispatcher, "bc", 2), 2);
+	take(fd[1], got, 3);
+	ck_assert_mem_eq(got, "abc", 3);
+	asyncore_close(&d.dispatcher);
+	close(fd[1]);
+}
+END_TEST
+
+static int run_on_channel(struct asyncore_dispatcher *d, void *arg)
+{
+	(void)d, (void)arg;
+	ran++;
+	return 0;
+}
+
+START_TEST(a_timer_of_a_channel_without_memory_releases_what_it_got)
+{
+	struct probe *p;
+	int peer, r;
+	long n;
+
+	p = probe_and_peer(NULL, &peer);
+	for (n = 1, r = -ENOMEM; n < 10 && r < 0; n++) {
+		released = 0;
+		starve(n, false);
+		r = asyncore_channel_call_later(of(p), 100, run_on_channel, NULL, release);
+		feed();
+		ck_assert(r > 0 || r == -ENOMEM);
+		ck_assert_int_eq(released, r < 0);
+		ck_assert_uint_eq(asyncore_timers(NULL), r > 0);
+	}
+	ck_assert_int_gt(n, 3);
+	ck_assert_int_gt(r, 0);
+	asyncore_close(of(p));
+	close(peer);
+}
+END_TEST
+
+static struct probe *moving;
+
+/* In the wait of a pass, when libevent has told of all the others. */
+static void move_one(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	ck_assert_int_eq(asyncore_del_channel(of(moving), NULL), 0);
+	ck_assert_int_eq(asyncore_add_channel(of(moving), elsewhere), 0);
+	starve(1, true);
+}
+
+static int read_fed(struct probe *p)
+{
+	feed();
+	return asyncore_recv(of(p), p->data, sizeof p->data) < 0;
+}
+
+START_TEST(map_order_needs_no_memory_even_where_a_channel_left)
+{
+	enum { N = 12 };
+	struct probe *p[N];
+	struct event *event;
+	int peer[N], fd[2], i;
+	long before = starved;
+
+	elsewhere = asyncore_map_new(NULL);
+	probes_and_peers(NULL, p, peer, N);
+	unix_pair(fd);
+	event = event_new(asyncore_map_base(NULL), fd[0], EV_READ, move_one, NULL);
+	event_add(event, NULL);
+	step(NULL);
+	for (i = N - 1; i >= 0; i--) {
+		p[i]->on_read = read_fed;
+		put(peer[i], "x", 1);
+	}
+	put(fd[1], "x", 1);
+	moving = p[5];
+	trace_reset();
+	if (_i == 0)
+		step(NULL);
+	else
+		step2(NULL);
+	ck_assert_int_gt(starved, before);
+	ck_assert_str_eq(trace, "read 1 read 2 read 3 read 4 read 5 read 7 read 8 read 9 read 10 "
+			 "read 11 read 12 ");
+	run_until(p[5]->reads == 1, elsewhere);
+	event_free(event);
+	for (i = 0; i < N; i++)
+		asyncore_close(of(p[i]));
+	close_peers(peer, N);
+	close_peers(fd, 2);
+	ck_assert_int_eq(asyncore_map_free(elsewhere), 0);
+}
+END_TEST
+
 static void add_cases(Suite *suite)
 {
 	TCase *tc = suite_case(suite, "names");
@@ -1718,6 +2365,7 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tc, close_raises_what_came_first);
 	tcase_add_test(tc, a_peer_that_cannot_be_asked_for_does_not_undo_a_connect);
 	tcase_add_test(tc, interrupted_calls_are_made_again);
+	tcase_add_test(tc, an_interrupted_send_with_a_buffer_sends_later);
 	tcase_add_test(tc, a_connect_without_room_in_the_kernel_is_no_refusal_and_not_eagain);
 	tcase_add_test(tc, what_the_log_raises_comes_out_of_accept);
 	tcase_add_test(tc, a_datagram_that_is_sent_is_activity);
@@ -1739,7 +2387,15 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tc, an_idle_timeout_that_is_no_time_leaves_the_old_one);
 	tcase_add_test(tc, reinit_reports_what_cannot_be_made_anew);
 
+	tc = suite_case(suite, "the application's loop");
+	tcase_add_test(tc, posted_calls_that_cannot_be_watched_are_watched_a_moment_later);
+	tcase_add_test(tc, predicates_that_cannot_be_asked_in_time_are_asked_a_moment_later);
+	tcase_add_test(tc, a_turn_that_cannot_be_asked_for_comes_a_moment_later);
+	tcase_add_test(tc, a_turn_that_cannot_be_asked_for_at_all_is_told);
+
 	tc = suite_case(suite, "posted calls");
+	tcase_add_test(tc, a_wake_up_that_is_refused_is_not_needed);
+	tcase_add_test(tc, a_wake_up_that_cannot_be_read_is_one_in_the_next_pass);
 	tcase_add_test(tc, a_poster_that_cannot_be_made_is_null_and_works_the_next_time);
 	tcase_add_test(tc, a_poster_that_cannot_be_watched_again_is_null_and_works_the_next_time);
 	tcase_add_test(tc, a_map_that_is_being_freed_makes_no_posters);
@@ -1747,6 +2403,8 @@ static void add_cases(Suite *suite)
 	tc = suite_case(suite, "chats");
 	tcase_add_test(tc, a_class_without_output_limit_ignores_it);
 	tcase_add_test(tc, discard_buffers_says_what_output_limit_raised);
+	tcase_add_test(tc, what_output_limit_pushes_during_discard_is_sent_before_the_end);
+	tcase_add_test(tc, what_output_limit_raises_at_the_last_byte_is_an_error);
 	tcase_add_test(tc, what_a_release_pushes_during_discard_is_kept);
 	tcase_add_test(tc, a_file_that_the_kernel_does_not_move_is_read);
 	tcase_add_test(tc, a_file_is_moved_again_after_an_interruption);
@@ -1771,6 +2429,13 @@ static void add_cases(Suite *suite)
 	tcase_add_loop_test(tc, a_chat_without_memory_says_so_and_works_or_closes, 0, 2);
 	tcase_add_test(tc, input_without_memory_is_an_error_of_the_channel_or_arrives);
 	tcase_add_test(tc, timers_and_posted_calls_without_memory_release_what_they_got);
+	tcase_add_loop_test(tc, input_that_cannot_be_kept_is_an_error_of_the_channel, 0, 2);
+	tcase_add_test(tc, input_of_a_recv_that_read_before_needs_memory_or_says_so);
+	tcase_add_loop_test(tc, a_terminator_in_part_needs_memory_or_stays_as_it_is, 0, 2);
+	tcase_add_test(tc, pieces_that_cannot_be_gathered_are_sent_one_by_one);
+	tcase_add_test(tc, a_short_send_without_memory_for_the_rest_says_how_much);
+	tcase_add_test(tc, a_timer_of_a_channel_without_memory_releases_what_it_got);
+	tcase_add_loop_test(tc, map_order_needs_no_memory_even_where_a_channel_left, 0, 2);
 }
 
 SUITE_MAIN("coverage", add_cases)

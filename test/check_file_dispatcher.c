@@ -615,6 +615,44 @@ START_TEST(a_regular_file_without_interest_is_left_alone)
 }
 END_TEST
 
+/* Nor does one that is read make it ready. */
+START_TEST(a_regular_file_without_interest_is_left_alone_beside_another)
+{
+	int fd[2] = { temporary("abc", 3), temporary("def", 3) };
+	struct probe *idle = file_probe(fd[0], NULL), *busy = file_probe(fd[1], NULL);
+
+	idle->wants_read = 0;
+	pass(_i, 0.0, NULL);
+	ck_assert_int_eq(busy->reads, 1);
+	ck_assert_int_eq(idle->reads + idle->writes, 0);
+	idle->wants_read = 1;
+	busy->wants_read = 0;
+	pass(_i, 0.0, NULL);
+	ck_assert_int_eq(idle->reads, 1);
+	ck_assert_int_eq(busy->reads, 1);
+	asyncore_close(of(idle));
+	asyncore_close(of(busy));
+	close_peers(fd, 2);
+}
+END_TEST
+
+/* A file has no connect that could have failed, nor a peer. */
+START_TEST(a_connect_event_of_a_file_connects_it)
+{
+	int fd[2];
+	struct probe *p;
+
+	make_pipe(fd);
+	p = file_probe(fd[0], NULL);
+	asyncore_set_connected(of(p), false);
+	ck_assert_int_eq(asyncore_handle_connect_event(of(p)), 0);
+	ck_assert_int_eq(p->connects, 1);
+	ck_assert(asyncore_connected(of(p)));
+	asyncore_close(of(p));
+	close_peers(fd, 2);
+}
+END_TEST
+
 START_TEST(regular_files_do_not_starve_sockets)
 {
 	int file = temporary("", 0), fd[2], i;
@@ -950,6 +988,8 @@ static void add_cases(Suite *suite)
 	tcase_add_loop_test(tc, a_regular_file_is_read_to_its_end_which_is_handle_close, 0, 2);
 	tcase_add_test(tc, a_regular_file_can_be_written);
 	tcase_add_test(tc, a_regular_file_without_interest_is_left_alone);
+	tcase_add_loop_test(tc, a_regular_file_without_interest_is_left_alone_beside_another, 0, 2);
+	tcase_add_test(tc, a_connect_event_of_a_file_connects_it);
 	tcase_add_test(tc, regular_files_do_not_starve_sockets);
 	tcase_add_test(tc, a_regular_file_is_ready_in_a_nested_pass_too);
 	tcase_add_test(tc, dev_null_ends_at_once_and_swallows_everything);

@@ -347,6 +347,34 @@ START_TEST(reinit_without_a_fork_changes_nothing)
 }
 END_TEST
 
+/* There is less to be made anew where no channel wants urgent data, or (_i) not every one. */
+START_TEST(map_of_plain_channels_is_made_the_childs_own)
+{
+	struct asyncore_map *plain = asyncore_map_new(NULL);
+	struct probe *p, *urgent = NULL;
+	int fd[2], peer = -1;
+
+	if (_i == 1)
+		urgent = probe_and_peer(plain, &peer);
+
+	unix_pair(fd);
+	p = probe_new_typed(&probe_plain_type, fd[0], plain);
+	ck_assert_int_eq(asyncore_poll(0, plain), 0);
+	ck_assert_int_eq(asyncore_map_reinit(plain), 0);
+	put(fd[1], "x", 1);
+	run_until(p->reads == 1, plain);
+	if (urgent != NULL) {
+		put(peer, "x", 1);
+		run_until(urgent->reads == 1, plain);
+		asyncore_close(&urgent->dispatcher);
+		close(peer);
+	}
+	asyncore_close(&p->dispatcher);
+	close(fd[1]);
+	ck_assert_int_eq(asyncore_map_free(plain), 0);
+}
+END_TEST
+
 START_TEST(grandchild_is_served_too)
 {
 	begin_with_two(_i);
@@ -1076,6 +1104,7 @@ static void add_cases(Suite *suite)
 	ADD(tc, each_is_served_when_they_take_turns);
 	ADD(tc, reinit_may_be_repeated);
 	ADD(tc, reinit_without_a_fork_changes_nothing);
+	tcase_add_loop_test(tc, map_of_plain_channels_is_made_the_childs_own, 0, 2);
 	ADD(tc, grandchild_is_served_too);
 	ADD(tc, parent_outlives_a_child_that_closes_everything);
 	ADD(tc, parent_outlives_a_child_that_touches_nothing);

@@ -1142,6 +1142,41 @@ START_TEST(handle_error_that_raises_leaves_the_loop)
 }
 END_TEST
 
+static struct probe *told;
+static int peer_of_told;
+
+static void raise_outside(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	ck_assert_int_eq(ASYNCORE_RAISE(&told->dispatcher, -EPROTO), -EPROTO);
+	ck_assert_ptr_nonnull(asyncore_error(&told->dispatcher));
+	put(peer_of_told, "x", 1);
+}
+
+static int see_no_error(struct probe *p)
+{
+	ck_assert_ptr_null(asyncore_error(&p->dispatcher));
+	return asyncore_recv(&p->dispatcher, p->data, sizeof p->data);
+}
+
+/* An event of the program's on the map's base runs in the wait of a pass.  What is raised
+ * there is nothing to the handlers of the next one. */
+START_TEST(error_raised_in_the_wait_is_forgotten_in_the_next_pass)
+{
+	const struct timeval at_once = { 0, 0 };
+
+	told = probe_and_peer(NULL, &peer_of_told);
+	told->on_read = see_no_error;
+	ck_assert_int_eq(event_base_once(asyncore_map_base(NULL), -1, EV_TIMEOUT, raise_outside,
+					 NULL, &at_once), 0);
+	ck_assert_int_eq(asyncore_loop(1.0, false, NULL, 2), 0);
+	ck_assert_int_eq(told->reads, 1);
+	ck_assert_int_eq(told->errors, 0);
+	asyncore_close(&told->dispatcher);
+	close(peer_of_told);
+}
+END_TEST
+
 START_TEST(predicate_that_raises_leaves_the_loop)
 {
 	struct probe *p[2];
@@ -2205,6 +2240,7 @@ static void add_errors(Suite *suite)
 	tcase_add_loop_test(tc, positive_result_is_no_error, 0, KINDS);
 	tcase_add_loop_test(tc, handler_that_raises_after_closing_gets_handle_error, 0, KINDS);
 	tcase_add_loop_test(tc, handle_error_that_raises_leaves_the_loop, 0, KINDS);
+	tcase_add_test(tc, error_raised_in_the_wait_is_forgotten_in_the_next_pass);
 	tcase_add_loop_test(tc, predicate_that_raises_leaves_the_loop, 0, 4);
 	tcase_add_test(tc, disconnect_raised_with_use_poll_is_a_close);
 	tcase_add_test(tc, disconnect_raised_without_use_poll_is_an_error);

@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 /* --- helpers ------------------------------------------------------------------------ */
 
@@ -99,6 +100,51 @@ START_TEST(default_map_can_be_freed_by_its_pointer)
 	ck_assert_int_eq(asyncore_map_free(asyncore_socket_map()), 0);
 	ck_assert_uint_eq(asyncore_map_size(NULL), 0);
 	step(NULL);
+}
+END_TEST
+
+static int tell_at_end = -1;
+
+/* Runs after the library's own. */
+__attribute__((destructor(101))) static void tell_descriptors(void)
+{
+	int descriptors;
+
+	if (tell_at_end < 0)
+		return;
+	descriptors = open_descriptors();
+	if (write(tell_at_end, &descriptors, sizeof descriptors) < 0)
+		abort();
+}
+
+/* (Only what is of no use any more: a channel may be, to code that runs still later.) */
+START_TEST(process_that_ends_with_an_empty_default_map_closes_its_descriptors)
+{
+	const bool empty = _i == 0;
+	int fd[2], pair[2], told[3];
+	pid_t child;
+
+	ck_assert_int_eq(pipe2(fd, O_CLOEXEC), 0);
+	unix_pair(pair);
+	fflush(NULL);
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		tell_at_end = fd[1];
+		tell_descriptors();
+		if (empty)
+			asyncore_socket_map();
+		else
+			probe_new(pair[0], NULL);
+		tell_descriptors();
+		exit(EXIT_SUCCESS);
+	}
+	take(fd[0], told, sizeof told);
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+	ck_assert_int_gt(told[1], told[0]);
+	ck_assert_int_eq(told[2], empty ? told[0] : told[1]);
+	close_peers(fd, 2);
+	close_peers(pair, 2);
 }
 END_TEST
 
@@ -368,6 +414,32 @@ START_TEST(channel_that_is_back_in_a_map_is_not_disposed_of)
 	ck_assert_int_eq(probes_disposed, 0);
 	asyncore_close(&p->dispatcher);
 	close(peer);
+}
+END_TEST
+
+/* Those that nobody holds wait to be disposed of, in a list. */
+START_TEST(channel_out_of_the_middle_of_those_to_be_disposed_of_may_go_to_another_map)
+{
+	struct asyncore_map *another = new_map();
+	struct probe *p[3];
+	int peer[3], i;
+
+	probes_and_peers(NULL, p, peer, 3);
+	step(NULL);
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(asyncore_del_channel(&p[i]->dispatcher, NULL), 0);
+	ck_assert_int_eq(asyncore_add_channel(&p[_i]->dispatcher, another), 0);
+	put(peer[_i], "x", 1);
+	step(NULL);
+	ck_assert_int_eq(probes_disposed, 2);
+	for (i = 0; i < 3; i++)
+		if (i != _i)
+			ck_assert_uint_eq(drain(peer[i]), 0);
+	run_until(p[_i]->reads == 1, another);
+	asyncore_close(&p[_i]->dispatcher);
+	ck_assert_int_eq(asyncore_map_free(another), 0);
+	ck_assert_int_eq(probes_disposed, 3);
+	close_peers(peer, 3);
 }
 END_TEST
 
@@ -1330,6 +1402,8 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tc, null_means_the_default_map);
 	tcase_add_test(tc, default_map_is_made_anew_after_its_end);
 	tcase_add_test(tc, freeing_a_default_map_that_was_never_made_does_nothing);
+	tcase_add_loop_test(tc, process_that_ends_with_an_empty_default_map_closes_its_descriptors,
+			    0, 2);
 	tcase_add_test(tc, default_map_can_be_freed_by_its_pointer);
 	tcase_add_test(tc, private_map_is_served_alone);
 	tcase_add_test(tc, maps_have_bases_of_their_own);
@@ -1348,6 +1422,8 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tc, removed_channel_keeps_its_descriptor);
 	tcase_add_test(tc, removed_channel_that_nobody_holds_is_disposed_of_and_closed);
 	tcase_add_test(tc, channel_that_is_back_in_a_map_is_not_disposed_of);
+	tcase_add_loop_test(tc, channel_out_of_the_middle_of_those_to_be_disposed_of_may_go_to_another_map,
+			    0, 3);
 	tcase_add_test(tc, channel_added_again_stands_at_the_end);
 	tcase_add_test(tc, reopened_channel_stands_at_the_end);
 

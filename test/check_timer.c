@@ -827,6 +827,29 @@ START_TEST(remaining_is_the_time_until_it_runs)
 }
 END_TEST
 
+static int reset_and_ask(struct call *t)
+{
+	t->then = NULL;
+	ck_assert(asyncore_remaining(map, t->id) == 0.0);
+	reset(t, 1000.0);
+	ck_assert(asyncore_remaining(map, t->id) > 900.0);
+	ck_assert(asyncore_remaining(map, t->id) <= 1000.0);
+	return 0;
+}
+
+START_TEST(remaining_is_that_of_a_reset_while_it_runs)
+{
+	begin(_i);
+	a.then = reset_and_ask;
+	later(&a, 0.0);
+	turn_until(a.then == NULL);
+	traced("a ");
+	ck_assert(asyncore_remaining(map, a.id) > 900.0);
+	ck_assert_int_eq(asyncore_cancel(map, a.id), 0);
+	end();
+}
+END_TEST
+
 /* --- nested passes ------------------------------------------------------------------ */
 
 static int passes_inside(struct call *t)
@@ -2152,6 +2175,7 @@ static void add_cases(Suite *suite)
 	all(1, timer_that_resets_itself_runs_again);
 	all(1, reset_starts_a_timer_anew);
 	all(1, remaining_is_the_time_until_it_runs);
+	all(1, remaining_is_that_of_a_reset_while_it_runs);
 
 	tc = suite_case(suite, "nested passes");
 	own(2, pass_inside_a_timer_runs_timers_once);
