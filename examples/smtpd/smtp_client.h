@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * smtp_client.h - delivers one message to a mail server, without blocking.
+ *
+ * What PureProxy needs of Python's smtplib: the same commands in the same order, and the same
+ * idea of what is a failure.
+ */
+
+#ifndef SMTP_CLIENT_H
+#define SMTP_CLIENT_H
+
+#include "smtpd.h"
+
+/* What a delivery came to. */
+struct smtp_delivery {
+	/* 0; -EILSEQ for what cannot be sent at all (letters beyond ASCII where there must be
+	 * none, or the end of a line in an address): smtplib raises a ValueError then; any
+	 * other negative value, and `error`: all of it failed. */
+	int result;
+	const char *error;	/* in words, or NULL */
+	/* Who was refused, and with which reply: "ann@example: 550 No such user". */
+	const struct smtp_list *refused;
+};
+
+/*
+ * Deliver to host and port: `data`, whose lines may end in any way, from `mailfrom` to all of
+ * `rcpttos`; everything is copied.  ascii: the data must not have letters beyond ASCII.
+ * done(arg, delivery) is called once, from the loop, or when the client is disposed of; but
+ * not if this fails.  A name is looked up at once, which may block, as in Python.
+ * Errors: -ENOMEM; what asyncore_dispatcher_init() says.
+ */
+int smtp_client_deliver(struct asyncore_map *map, const char *host, int port,
+			const char *local_hostname, const struct smtp_string *mailfrom,
+			const struct smtp_list *rcpttos, const struct smtp_string *data, bool ascii,
+			void (*done)(void *arg, const struct smtp_delivery *delivery), void *arg);
+
+#endif /* SMTP_CLIENT_H */
