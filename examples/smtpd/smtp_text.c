@@ -204,25 +204,39 @@ bool smtp_is_alnum(struct smtp_text text)
 
 /* --- what Python prints ----------------------------------------------------------------- */
 
+static void print_ascii(FILE *stream, unsigned char c, char quote)
+{
+	if (c == '\n')
+		fputs("\\n", stream);
+	else if (c == '\r')
+		fputs("\\r", stream);
+	else if (c == '\t')
+		fputs("\\t", stream);
+	else if (c < ' ' || c >= 0x7f)
+		fprintf(stream, "\\x%02x", c);
+	else
+		fprintf(stream, "%s%c", c == '\\' || c == (unsigned char)quote ? "\\" : "", c);
+}
+
 void smtp_print_repr(FILE *stream, const char *bytes, size_t len, bool is_bytes)
 {
 	const char quote = memchr(bytes, '\'', len) != NULL && memchr(bytes, '"', len) == NULL
 			   ? '"' : '\'';
+	size_t n;
 
 	fprintf(stream, "%s%c", is_bytes ? "b" : "", quote);
-	for (size_t i = 0; i < len; i++) {
-		const unsigned char c = (unsigned char)bytes[i];
+	for (size_t i = 0; i < len; i += n) {
+		const unsigned char *s = (const unsigned char *)bytes + i;
+		uint32_t c;
 
-		if (c == '\n')
-			fputs("\\n", stream);
-		else if (c == '\r')
-			fputs("\\r", stream);
-		else if (c == '\t')
-			fputs("\\t", stream);
-		else if (c < ' ' || c == 0x7f || (c >= 0x80 && is_bytes))
-			fprintf(stream, "\\x%02x", c);
+		n = is_bytes || *s < 0x80 ? 1 : character(s, len - i, &c);
+		if (n <= 1)
+			print_ascii(stream, *s, quote);
+		else if (c >= 0xa0 && blank(bytes + i, len - i) == 0)
+			fwrite(s, 1, n, stream);
 		else
-			fprintf(stream, "%s%c", c == '\\' || c == (unsigned char)quote ? "\\" : "", c);
+			fprintf(stream, c < 0x100 ? "\\x%02x" : "\\u%04x", (unsigned)c);
+		n += n == 0;
 	}
 	putc(quote, stream);
 }

@@ -33,7 +33,8 @@ bool smtp_next_word(struct smtp_text *rest, struct smtp_text *word);
 void smtp_upper(char *bytes, size_t len);
 bool smtp_is_alnum(struct smtp_text text);
 
-/* Print as repr() of bytes, or of a string (where what is beyond ASCII is left as it is). */
+/* Print as repr() of bytes, or of a string (where beyond ASCII only blanks and controls are
+ * escaped, and not all that Unicode calls unprintable). */
 void smtp_print_repr(FILE *stream, const char *bytes, size_t len, bool is_bytes);
 void smtp_print_list(FILE *stream, const struct smtp_list *list);
 
