@@ -87,13 +87,29 @@ static void local_hostname(const struct smtp_server *server, char *name, size_t 
 	snprintf(name, size, "[%s]", digits);
 }
 
-static void print_refusals(const struct smtp_list *refused)
+/* As Python prints them: "{address: (code, reply), ...}".  replies NULL: there were none. */
+static void print_refusals(const struct smtp_list *refused, const struct smtp_list *replies)
 {
 	if (smtp_debug_stream == NULL)
 		return;
-	fputs("we got some refusals: ", smtp_debug_stream);
-	smtp_print_list(smtp_debug_stream, refused);
-	smtp_debug("\n");
+	fputs("we got some refusals: {", smtp_debug_stream);
+	for (size_t i = 0; i < refused->count; i++) {
+		const struct smtp_string *who = &refused->items[i];
+		struct smtp_text reply = { "", 0 };
+
+		if (replies != NULL)
+			reply = smtp_text(replies->items[i].bytes, replies->items[i].len);
+		fputs(i > 0 ? ", " : "", smtp_debug_stream);
+		smtp_print_repr(smtp_debug_stream, who->bytes, who->len, false);
+		if (reply.len < 4) {
+			fputs(": (-1, 'ignore')", smtp_debug_stream);
+			continue;
+		}
+		fprintf(smtp_debug_stream, ": (%.3s, ", reply.bytes);
+		smtp_print_repr(smtp_debug_stream, reply.bytes + 4, reply.len - 4, true);
+		putc(')', smtp_debug_stream);
+	}
+	smtp_debug("}\n");
 }
 
 /* Whatever became of it, the client is told that all is well, as in Python. */
@@ -101,10 +117,14 @@ static void relayed(void *arg, const struct smtp_delivery *delivery)
 {
 	struct smtp_channel *channel = arg;
 
-	if (delivery->error != NULL)
-		smtp_debug("got %s\n", delivery->error);
-	print_refusals(delivery->refused);
-	smtp_channel_finish(channel, delivery->result == -EILSEQ ? -EILSEQ : 0, NULL);
+	if (delivery->result == -EILSEQ) {
+		smtp_channel_finish(channel, -EILSEQ, NULL);
+	} else {
+		if (delivery->error != NULL)
+			smtp_debug("got %s\n", delivery->error);
+		print_refusals(delivery->refused, delivery->replies);
+		smtp_channel_finish(channel, 0, NULL);
+	}
 	asyncore_unref(&channel->chat.dispatcher);
 }
 
@@ -131,6 +151,6 @@ static int relay(struct smtp_server *self, const struct smtp_message *message,
 	if (err == -ENOMEM)
 		return ASYNCORE_RAISE(&self->dispatcher, err);
 	smtp_debug("got %s\n", strerror(-err));
-	print_refusals(message->rcpttos);
+	print_refusals(message->rcpttos, NULL);
 	return 0;
 }

@@ -37,7 +37,7 @@ struct smtp_client {
 	bool is_first_line;		/* of a reply */
 	bool has_size;			/* the server knows the SIZE of messages */
 
-	struct smtp_list refused;
+	struct smtp_list refused, replies;
 	int result;
 	void (*done)(void *arg, const struct smtp_delivery *delivery);
 	void *arg;
@@ -69,15 +69,9 @@ static const struct async_chat_type client_type = {
 static int refuse(struct smtp_client *client, const struct smtp_string *address,
 		  struct smtp_text reply)
 {
-	struct smtp_string line = { NULL, 0 };
-	int err = -ENOMEM;
+	int err = smtp_list_append(&client->refused, address->bytes, address->len);
 
-	if (smtp_string_append(&line, address->bytes, address->len) == 0 &&
-	    smtp_string_append(&line, ": ", 2) == 0 &&
-	    smtp_string_append(&line, reply.bytes, reply.len) == 0)
-		err = smtp_list_append(&client->refused, line.bytes, line.len);
-	free(line.bytes);
-	return err;
+	return err < 0 ? err : smtp_list_append(&client->replies, reply.bytes, reply.len);
 }
 
 static int refuse_all(struct smtp_client *client, struct smtp_text reply)
@@ -85,6 +79,7 @@ static int refuse_all(struct smtp_client *client, struct smtp_text reply)
 	int err = 0;
 
 	smtp_list_clear(&client->refused);
+	smtp_list_clear(&client->replies);
 	for (size_t i = 0; err == 0 && i < client->rcpttos.count; i++)
 		err = refuse(client, &client->rcpttos.items[i], reply);
 	return err;
@@ -93,7 +88,8 @@ static int refuse_all(struct smtp_client *client, struct smtp_text reply)
 static void tell(struct smtp_client *client, int result, const char *error)
 {
 	const struct smtp_delivery delivery = {
-		.result = result, .error = error, .refused = &client->refused
+		.result = result, .error = error,
+		.refused = &client->refused, .replies = &client->replies
 	};
 	void (*done)(void *, const struct smtp_delivery *) = client->done;
 
@@ -107,7 +103,7 @@ static int finish(struct smtp_client *client, int result, const char *error)
 	int err = asyncore_close(&client->chat.dispatcher);
 
 	if (error != NULL)
-		refuse_all(client, smtp_text(error, strlen(error)));
+		refuse_all(client, smtp_text("", 0));
 	tell(client, result, error);
 	return err;
 }
@@ -131,6 +127,7 @@ static void client_dispose(struct asyncore_dispatcher *d)
 	free(client->data.bytes);
 	smtp_list_clear(&client->rcpttos);
 	smtp_list_clear(&client->refused);
+	smtp_list_clear(&client->replies);
 }
 
 /* --- connecting -------------------------------------------------------------------------- */
@@ -178,23 +175,27 @@ static int client_error(struct asyncore_dispatcher *d)
 
 /* --- commands -------------------------------------------------------------------------------- */
 
-/* Push "WORDS argument\r\n"; false if that cannot be sent. */
+/*
+ * Push WORDS, the argument, and the rest.  The ends of lines are left out of it, as they are in
+ * Python, whose quoteaddr() may change more of a strange address.  -EILSEQ for what cannot be
+ * sent.
+ */
 static int command(struct smtp_client *client, enum step step, const char *words,
 		   const char *argument, size_t len, const char *rest)
 {
 	struct smtp_string line = { NULL, 0 };
-	int err = 0;
+	int err = smtp_string_append(&line, words, strlen(words));
 
 	client->step = step;
 	client->is_first_line = true;
-	if (!smtp_is_ascii(argument, len) || memchr(argument, '\r', len) != NULL ||
-	    memchr(argument, '\n', len) != NULL)
-		return -EILSEQ;
-	if (smtp_string_append(&line, words, strlen(words)) < 0 ||
-	    smtp_string_append(&line, argument, len) < 0 ||
-	    smtp_string_append(&line, rest, strlen(rest)) < 0)
-		err = -ENOMEM;
-	else
+	if (!smtp_is_ascii(argument, len))
+		err = -EILSEQ;
+	for (size_t i = 0; err == 0 && i < len; i++)
+		if (argument[i] != '\r' && argument[i] != '\n')
+			err = smtp_string_append(&line, argument + i, 1);
+	if (err == 0)
+		err = smtp_string_append(&line, rest, strlen(rest));
+	if (err == 0)
 		err = async_chat_push(&client->chat, line.bytes, line.len);
 	free(line.bytes);
 	return err;
@@ -299,6 +300,8 @@ static int replied(struct smtp_client *client, int code, struct smtp_text reply)
 	case GREETING:		/* smtplib does not look at it */
 		return command(client, EHLO, "ehlo ", name, strlen(name), "\r\n");
 	case EHLO:
+		if (code < 0 && reply.len <= 4)		/* so do some very old servers */
+			return finish(client, -ECONNABORTED, "no reply to EHLO");
 		if (code != 250)
 			client->has_size = false;
 		if (code >= 200 && code <= 299)

@@ -14,13 +14,14 @@
 
 /* What a delivery came to. */
 struct smtp_delivery {
-	/* 0; -EILSEQ for what cannot be sent at all (letters beyond ASCII where there must be
-	 * none, or the end of a line in an address): smtplib raises a ValueError then; any
-	 * other negative value, and `error`: all of it failed. */
+	/* 0; -EILSEQ for letters beyond ASCII where there must be none, for which smtplib
+	 * raises a UnicodeEncodeError; any other negative value, and `error`: all of it
+	 * failed. */
 	int result;
 	const char *error;	/* in words, or NULL */
-	/* Who was refused, and with which reply: "ann@example: 550 No such user". */
+	/* Who was refused, and the reply to each, as "550 No such user"; empty if there was none. */
 	const struct smtp_list *refused;
+	const struct smtp_list *replies;
 };
 
 /*

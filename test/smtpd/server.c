@@ -4,7 +4,7 @@
  * A mail server for tests, made of examples/smtpd: one of its classes or of two of our own.
  *
  *	server [class=debugging|plain|proxy|dummy|sim] [size=BYTES] [utf8] [decode]
- *	       [remote=PORT] [reply-COMMAND=TEXT ...]
+ *	       [host=ADDRESS] [remote=PORT] [reply-COMMAND=TEXT ...]
  *
  * It says "port N" on standard error, and prints the conversations and the messages.  It ends
  * when its input does.  server.py is the same with Python's own smtpd.
@@ -19,13 +19,13 @@
 enum { MOST_REPLIES = 16 };
 
 static struct {
-	const char *kind;
+	const char *kind, *host;
 	long long size;
 	bool utf8, decode;
 	int remote;
 	struct { const char *name, *text; } replies[MOST_REPLIES];
 	size_t replies_count;
-} options = { .kind = "debugging", .size = SMTP_DATA_SIZE_DEFAULT };
+} options = { .kind = "debugging", .host = "127.0.0.1", .size = SMTP_DATA_SIZE_DEFAULT };
 
 static const char *told_reply(const char *name)
 {
@@ -207,6 +207,8 @@ static void parse(char *word)
 		*value++ = '\0';
 	if (strcmp(word, "class") == 0 && value != NULL) {
 		options.kind = value;
+	} else if (strcmp(word, "host") == 0 && value != NULL) {
+		options.host = value;
 	} else if (strcmp(word, "size") == 0 && value != NULL) {
 		options.size = atoll(value);
 	} else if (strcmp(word, "remote") == 0 && value != NULL) {
@@ -243,7 +245,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++)
 		parse(argv[i]);
 	err = (strcmp(options.kind, "proxy") == 0 ? pure_proxy_init : smtp_server_init)(
-		&server, type_of(options.kind), "127.0.0.1", 0, "127.0.0.1", options.remote,
+		&server, type_of(options.kind), options.host, 0, "127.0.0.1", options.remote,
 		options.size, NULL, options.utf8, options.decode);
 	if (err < 0) {
 		fprintf(stderr, "%s\n", err == -EINVAL ? "refused" : strerror(-err));

@@ -11,6 +11,7 @@ import smtpd
 class Options:
     def __init__(self, words):
         self.kind = "debugging"
+        self.host = "127.0.0.1"
         self.size = smtpd.DATA_SIZE_DEFAULT
         self.utf8 = self.decode = False
         self.remote = 0
@@ -19,6 +20,8 @@ class Options:
             name, _, value = word.partition("=")
             if name == "class":
                 self.kind = value
+            elif name == "host":
+                self.host = value
             elif name in ("size", "remote"):
                 setattr(self, name, int(value))
             elif name in ("utf8", "decode"):
@@ -121,7 +124,7 @@ options = Options(sys.argv[1:])
 sys.stdout.reconfigure(line_buffering=True, encoding="utf-8")
 try:
     server = classes[options.kind](
-        ("127.0.0.1", 0), ("127.0.0.1", options.remote), options.size,
+        (options.host, 0), ("127.0.0.1", options.remote), options.size,
         enable_SMTPUTF8=options.utf8, decode_data=options.decode)
 except ValueError:
     sys.exit("refused")

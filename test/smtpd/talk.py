@@ -7,6 +7,8 @@
 A script is made of lines:
 
     server WORD ...     a new server for what follows, with these options (server.c)
+    upstream WORD ...   another one, to which servers of the class proxy relay from now on;
+                        "none": a port at which nobody is
     case NAME           a new connection, whose greeting is read
     > TEXT              send TEXT and the end of a line, and read a reply
     >> TEXT             send TEXT as it is
@@ -16,7 +18,8 @@ A script is made of lines:
 
 In TEXT the escapes of Python's bytes count, {TEXT*N} is TEXT N times, and words in quotes
 belong together in `server`.  At its end the client shuts its side of the connection down and
-reads what still comes.  What the server printed follows, each line behind a "|".
+reads what still comes.  What the server printed follows, each line behind a "|", and what the
+other one did behind a "^".
 
 --split sends every byte by itself, --burst sends all of a case at once: neither may make a
 difference.
@@ -78,7 +81,7 @@ class Server:
         # What raised is described in other words.
         text = re.sub(r"(?ms)^(error: ).*?\|\d+\]\)?$", r"\1...", text)
         return [line for line in text.split("\n")
-                if line and not re.match("Peer: |Incoming connection ", line)]
+                if line and not re.match("Peer: |Incoming connection |got ", line)]
 
     def stop(self):
         """Its end, by the end of its input: the rest of its output, and its exit status."""
@@ -150,7 +153,28 @@ class Conversation:
         self.sock.close()
 
 
-def run_case(server, name, steps, mode):
+class Nobody:
+    """A server that is not there: its port is in use, but nobody listens."""
+
+    def __init__(self):
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+
+    def output(self):
+        return []
+
+    def stop(self):
+        self.sock.close()
+        return [], 0
+
+
+def own_name(line):
+    """A client's own name is that of the machine."""
+    return re.sub(r"^(Data: b?'[eh][eh]lo )[^']+", r"\1...", line)
+
+
+def run_case(server, upstream, name, steps, mode):
     print("\ncase", name)
     talk = Conversation(server, mode)
     texts = []
@@ -175,6 +199,8 @@ def run_case(server, name, steps, mode):
         talk.end()
     for line in server.output():
         print("|", shorten(line))
+    for line in upstream.output() if upstream is not None else []:
+        print("^", shorten(own_name(line)))
 
 
 def stop(server):
@@ -189,12 +215,12 @@ def main():
     args = sys.argv[1:]
     mode = args.pop(0)[2:] if args[0].startswith("--") else ""
     script, command = args[0], args[1:]
-    server, case, steps = None, None, []
+    server, upstream, case, steps = None, None, None, []
 
     def finish():
         nonlocal case, steps
         if case is not None:
-            run_case(server, case, steps, mode)
+            run_case(server, upstream, case, steps, mode)
         case, steps = None, []
 
     for number, line in enumerate(open(script, encoding="utf-8"), 1):
@@ -202,11 +228,20 @@ def main():
         kind, _, text = line.partition(" ")
         if not line or kind.startswith("#"):
             continue
+        words = shlex.split(text) if kind in ("server", "upstream") else []
         if kind == "server":
             finish()
             stop(server)
             print("\nserver", text)
-            server = Server(command, shlex.split(text))
+            if upstream is not None:
+                words.append("remote=%d" % upstream.port)
+            server = Server(command, words)
+        elif kind == "upstream":
+            finish()
+            stop(server)
+            stop(upstream)
+            print("\nupstream", text)
+            server, upstream = None, Nobody() if text == "none" else Server(command, words)
         elif kind == "case":
             finish()
             case = text
@@ -216,6 +251,7 @@ def main():
             sys.exit("%s:%d: what is %s" % (script, number, kind))
     finish()
     stop(server)
+    stop(upstream)
 
 
 if __name__ == "__main__":
