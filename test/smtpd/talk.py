@@ -85,11 +85,16 @@ class Server:
 
     def stop(self):
         """Its end, by the end of its input: the rest of its output, and its exit status."""
+        if self.process.stdin.closed:
+            return [], self.process.returncode
         self.process.stdin.close()
         errors = self.process.stderr.read()
         status = self.process.wait(PATIENCE)
         sys.stderr.write(errors.decode("utf-8", "backslashreplace"))
-        return self.output(), status
+        rest = self.output()
+        self.process.stderr.close()
+        self.file.close()
+        return rest, status
 
 
 class Conversation:
