@@ -29,16 +29,19 @@ class HostileTests(Case):
         return len(os.listdir("/proc/%d/fd" % self.server.process.pid))
 
     def check_service(self):
-        """A client is served, and the server has seen the end of all before."""
-        with self.client() as smtp:
-            self.assertEqual(smtp.noop(), (250, b"OK"))
+        """A client is served, and the server has closed its connection then."""
+        with self.connect() as sock:
+            sock.sendall(b"NOOP\r\nQUIT\r\n")
+            self.assertEqual(self.read_all(sock), b"250 OK\r\n221 Bye\r\n")
 
     def tearDown(self):
-        # What the server read before it accepts these two was closed by then.
-        self.check_service()
-        self.check_service()
+        # What was sent before a reset may keep the server busy for some passes.
+        for _ in range(10000):
+            self.check_service()
+            if self.descriptors() <= self.before:
+                break
+        self.assertLessEqual(self.descriptors(), self.before)
         self.assertIsNone(self.server.process.poll())
-        self.assertLessEqual(self.descriptors(), self.before + 1)
         super().tearDown()
 
     def connect(self):
