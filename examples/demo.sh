@@ -180,4 +180,37 @@ hear attached_chat 'GOODBYE.'
 exec 3>&-
 say attached_chat "$(tail -n 1 "$work/attached_chat.out")"
 
+# --- the mail server: a message, with curl ---------------------------------------------------
+
+if curl --version | grep -qw smtp; then
+	deadline=$((SECONDS + limit))
+	${DEMO_RUN:-} "$programs/smtpd/smtpd" -n -d -c DebuggingServer 127.0.0.1:0 \
+		>"$work/smtpd.out" 2>"$work/smtpd.err" &
+	pid=$!
+	until grep -q '^Port: ' "$work/smtpd.err"; do
+		if ! kill -0 "$pid" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
+			die smtpd "did not start" "$work/smtpd.err"
+		fi
+		sleep 0.05
+	done
+	port=$(sed -n 's/^Port: //p' "$work/smtpd.err")
+	ports=("$port")
+	say smtpd "takes mail at 127.0.0.1 $port"
+	printf 'Subject: waiting\r\n\r\nAll things come\r\n.\r\n' >"$work/mail"
+	curl -q -sS --noproxy '*' --max-time $limit "smtp://127.0.0.1:$port/demo" \
+		--mail-from ann@example.org --mail-rcpt bob@example.org -T "$work/mail" \
+		>"$work/curl.err" 2>&1 || die curl "could not send a message" "$work/curl.err"
+	say curl "sent a message"
+	for line in "b'Subject: waiting'" "b'X-Peer: 127.0.0.1'" "b''" "b'All things come'" "b'.'"; do
+		grep -qxF -e "$line" "$work/smtpd.out" ||
+			die smtpd "did not print $line" "$work/smtpd.out"
+	done
+	while read -r line; do
+		say smtpd "$line"
+	done <"$work/smtpd.out"
+	stop smtpd 0
+else
+	say curl "sends no mail here; the mail server is left out"
+fi
+
 echo "all right"

@@ -5,7 +5,8 @@
  *
  * Python's smtplib blocks, so its server does nothing else until a message is delivered, and
  * replies then.  Here the reply waits for the delivery just so, and so does what the same
- * client sends next, but other clients are served meanwhile.
+ * client sends next, but other clients are served meanwhile.  As in Python there is no limit to
+ * how long a remote host may take.
  */
 
 #include "smtp_client.h"

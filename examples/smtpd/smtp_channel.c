@@ -23,7 +23,7 @@ static int channel_recv(struct asyncore_dispatcher *d, void *buffer, size_t len)
 static void channel_dispose(struct asyncore_dispatcher *d);
 
 static const struct smtp_command commands[] = {
-	{ "DATA", smtp_DATA_command }, { "EHLO", smtp_EHLO }, { "EXPN", smtp_EXPN },
+	{ "DATA", smtp_DATA }, { "EHLO", smtp_EHLO }, { "EXPN", smtp_EXPN },
 	{ "HELO", smtp_HELO }, { "HELP", smtp_HELP }, { "MAIL", smtp_MAIL },
 	{ "NOOP", smtp_NOOP }, { "QUIT", smtp_QUIT }, { "RCPT", smtp_RCPT },
 	{ "RSET", smtp_RSET }, { "VRFY", smtp_VRFY }, { NULL, NULL }
@@ -109,11 +109,15 @@ int smtp_channel_init(struct smtp_channel *channel, const struct smtp_channel_ty
 	if ((enable_SMTPUTF8 && decode_data) ||
 	    !is_subclass(&type->chat.dispatcher, &smtp_channel_type.chat.dispatcher))
 		return -EINVAL;
-	err = async_chat_init(&channel->chat, &type->chat, fd, map);
+	err = asyncore_ref(&server->dispatcher);
 	if (err < 0)
 		return err;
+	err = async_chat_init(&channel->chat, &type->chat, fd, map);
+	if (err < 0) {
+		asyncore_unref(&server->dispatcher);
+		return err;
+	}
 	channel->smtp_server = server;
-	asyncore_ref(&server->dispatcher);
 	channel->data_size_limit = data_size_limit;
 	channel->enable_SMTPUTF8 = enable_SMTPUTF8;
 	channel->decode_data = decode_data;

@@ -401,7 +401,7 @@ int smtp_RCPT(struct smtp_channel *self, const struct smtp_text *arg)
 
 /* --- DATA ------------------------------------------------------------------------------------ */
 
-int smtp_DATA_command(struct smtp_channel *self, const struct smtp_text *arg)
+int smtp_DATA(struct smtp_channel *self, const struct smtp_text *arg)
 {
 	int err;
 

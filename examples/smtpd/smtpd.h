@@ -116,8 +116,10 @@ extern const struct smtp_channel_type smtp_channel_type;
 
 /*
  * Initialise, and greet the client.  The channel takes `fd` when this succeeds; one whose
- * client is gone already is closed then.  It holds the server.
- * Errors: -EINVAL for enable_SMTPUTF8 together with decode_data; those of async_chat_init().
+ * client is gone already is closed then.  It holds the server.  What is not set here, the fields
+ * of a subclass too, must be zero before.
+ * Errors: -EINVAL for enable_SMTPUTF8 together with decode_data; those of async_chat_init()
+ * and asyncore_ref().
  * [SMTPChannel(server, conn, addr, data_size_limit, map, enable_SMTPUTF8, decode_data)]
  */
 int smtp_channel_init(struct smtp_channel *channel, const struct smtp_channel_type *type,
@@ -144,7 +146,7 @@ int smtp_VRFY(struct smtp_channel *self, const struct smtp_text *arg);
 int smtp_MAIL(struct smtp_channel *self, const struct smtp_text *arg);
 int smtp_RCPT(struct smtp_channel *self, const struct smtp_text *arg);
 int smtp_RSET(struct smtp_channel *self, const struct smtp_text *arg);
-int smtp_DATA_command(struct smtp_channel *self, const struct smtp_text *arg);
+int smtp_DATA(struct smtp_channel *self, const struct smtp_text *arg);
 int smtp_EXPN(struct smtp_channel *self, const struct smtp_text *arg);
 
 /* The bodies of the two methods of async_chat, for calling up. */
@@ -204,8 +206,7 @@ extern const struct smtp_server_type smtp_server_type;
 
 /*
  * Listen.  remotehost, remoteport: for classes that relay; NULL for none.  data_size_limit: 0
- * for none.  After a
- * failure it is closed, and is disposed of as any closed channel.
+ * for none.  After a failure it is closed, and is disposed of as any closed channel.
  * Errors: -EINVAL for enable_SMTPUTF8 together with decode_data; -ENOENT for a name that does
  * not exist; what asyncore_bind() and asyncore_listen() say.
  * [SMTPServer(localaddr, remoteaddr, data_size_limit, map, enable_SMTPUTF8, decode_data)]

@@ -131,7 +131,7 @@ static int sim_EHLO(struct smtp_channel *self, const struct smtp_text *arg)
 SIM(HELO, smtp_HELO)
 SIM(MAIL, smtp_MAIL)
 SIM(RCPT, smtp_RCPT)
-SIM(DATA, smtp_DATA_command)
+SIM(DATA, smtp_DATA)
 SIM(QUIT, smtp_QUIT)
 
 static int sim_VRFY(struct smtp_channel *self, const struct smtp_text *arg)
