@@ -72,6 +72,8 @@ concurrency-mt-unsafe src/resolver.c strerror(a->error)
 concurrency-mt-unsafe examples/* not thread safe
 	They have one thread.
 
+getpwnamCalled examples/smtpd/smtpd_main.c getpwnam
+	It has one thread.
 localtimeCalled examples/attached_chat.c localtime
 	It has one thread.
 readdirCalled examples/http_server.c readdir
@@ -95,7 +97,7 @@ END
 
 # Paths are given and reported from the root of the source.
 cd "$source" || exit 99
-sources=$(echo src/*.c examples/*.c)
+sources=$(echo src/*.c examples/*.c examples/smtpd/*.c)
 includes="-I$here/include -Iinclude -Isrc"
 if [ ! -f "$here/include/asyncore_version.h" ]; then
 	# Nothing was configured here: any version will do.

@@ -34,7 +34,7 @@ static void print_line(const char *line, size_t len, bool is_bytes)
 	if (is_bytes)
 		smtp_print_repr(stdout, line, len, true);
 	else
-		fwrite(line, 1, len, stdout);
+		(void)fwrite(line, 1, len, stdout);
 	putchar('\n');
 }
 

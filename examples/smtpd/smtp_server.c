@@ -158,13 +158,15 @@ static void server_dispose(struct asyncore_dispatcher *d)
 
 int smtp_server_port(const struct smtp_server *server)
 {
-	struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
+	struct sockaddr_storage addr;
 	socklen_t addrlen = sizeof addr;
+	char port[NI_MAXSERV] = "";
 
-	getsockname(asyncore_socket(&server->dispatcher), (struct sockaddr *)&addr, &addrlen);
-	if (addr.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)&addr)->sin6_port);
-	return ntohs(((struct sockaddr_in *)&addr)->sin_port);
+	if (getsockname(asyncore_socket(&server->dispatcher), (struct sockaddr *)&addr,
+			&addrlen) < 0)
+		return -errno;
+	getnameinfo((struct sockaddr *)&addr, addrlen, NULL, 0, port, sizeof port, NI_NUMERICSERV);
+	return atoi(port);
 }
 
 /* --- serving ------------------------------------------------------------------------------ */

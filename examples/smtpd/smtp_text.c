@@ -233,7 +233,7 @@ void smtp_print_repr(FILE *stream, const char *bytes, size_t len, bool is_bytes)
 		if (n <= 1)
 			print_ascii(stream, *s, quote);
 		else if (c >= 0xa0 && blank(bytes + i, len - i) == 0)
-			fwrite(s, 1, n, stream);
+			(void)fwrite(s, 1, n, stream);
 		else
 			fprintf(stream, c < 0x100 ? "\\x%02x" : "\\u%04x", (unsigned)c);
 		n += n == 0;
@@ -269,7 +269,7 @@ void smtp_debug_text(const char *what, const char *bytes, size_t len)
 	if (smtp_debug_stream == NULL)
 		return;
 	fprintf(smtp_debug_stream, "%s ", what);
-	fwrite(bytes, 1, len, smtp_debug_stream);
+	(void)fwrite(bytes, 1, len, smtp_debug_stream);
 	putc('\n', smtp_debug_stream);
 	fflush(smtp_debug_stream);
 }

@@ -216,7 +216,7 @@ int smtp_server_init(struct smtp_server *server, const struct smtp_server_type *
 		     long long data_size_limit, struct asyncore_map *map, bool enable_SMTPUTF8,
 		     bool decode_data);
 
-/* The port that it listens on: another than asked for if that was 0. */
+/* The port that it listens on (another than asked for if that was 0), or a negative errno. */
 int smtp_server_port(const struct smtp_server *server);
 
 /* A message has come: through the table. */
