@@ -198,6 +198,30 @@ struct asyncore_dispatcher_type {
 /* The base class, and the root of every chain. */
 ASYNCORE_API extern const struct asyncore_dispatcher_type asyncore_dispatcher_type;
 
+/* Is `type` the class `base`, or derived from it?  False for NULL.  Any thread.
+ * [issubclass] */
+ASYNCORE_API bool asyncore_issubclass(const struct asyncore_dispatcher_type *type,
+				      const struct asyncore_dispatcher_type *base);
+
+/*
+ * A class may have methods of its own: its tables embed one of the library's first, and have
+ * further slots behind it.  This looks such a slot up, as the library does its own: the table
+ * nearest to `type`, on the way up to `root`, whose pointer at `offset` is not NULL.  root: the
+ * class that has the slots first, which should fill them.  The macro does it for a channel:
+ *
+ *	const struct shape_type *type =
+ *		ASYNCORE_TYPE_WITH(self, struct shape_type, draw, &shape_type.dispatcher);
+ *
+ *	return type->draw(self);
+ *
+ * NULL if there is none, or when root is not in the chain.  Any thread.  [getattr(type, name)]
+ */
+ASYNCORE_API const void *asyncore_type_with(const struct asyncore_dispatcher_type *type,
+					    size_t offset,
+					    const struct asyncore_dispatcher_type *root);
+#define ASYNCORE_TYPE_WITH(d, table, slot, root) \
+	((const table *)asyncore_type_with((d)->type, offsetof(table, slot), (root)))
+
 /* ------------------------------------------------------------------------------- */
 /* Maps                                                                            */
 /* ------------------------------------------------------------------------------- */

@@ -32,6 +32,28 @@ bool methods_derived(const struct asyncore_dispatcher_type *type,
 	return false;
 }
 
+bool asyncore_issubclass(const struct asyncore_dispatcher_type *type,
+			 const struct asyncore_dispatcher_type *base)
+{
+	return base != NULL && methods_derived(type, base);
+}
+
+const void *asyncore_type_with(const struct asyncore_dispatcher_type *type, size_t offset,
+			       const struct asyncore_dispatcher_type *root)
+{
+	/* The tables above the root are smaller. */
+	if (!asyncore_issubclass(type, root))
+		return NULL;
+	for (;; type = type->base) {
+		const void *slot = (const char *)type + offset;
+
+		if (*(void (*const *)(void))slot != NULL)
+			return type;
+		if (type == root)
+			return NULL;
+	}
+}
+
 /* A predicate speaks with the flags of the table that supplies it. */
 static void note_predicate(struct methods *m, unsigned flags)
 {

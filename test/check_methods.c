@@ -1090,6 +1090,97 @@ static void add_end(Suite *suite)
 	tcase_add_test(tc, a_failed_init_runs_no_hook);
 }
 
+/* --- classes with slots of their own ------------------------------------------------------- */
+
+struct shape_type {
+	struct asyncore_dispatcher_type dispatcher;
+	int (*draw)(struct asyncore_dispatcher *self);
+	const char *colour;
+};
+
+static int draw_shape(struct asyncore_dispatcher *self)
+{
+	ck_assert_ptr_eq(self, &object);
+	return 1;
+}
+
+static int draw_square(struct asyncore_dispatcher *self)
+{
+	ck_assert_ptr_eq(self, &object);
+	return 2;
+}
+
+static const struct shape_type shape = {
+	.dispatcher = { .base = &asyncore_dispatcher_type },
+	.draw = draw_shape,
+};
+static const struct shape_type square = {
+	.dispatcher = { .base = &shape.dispatcher },
+	.draw = draw_square,
+};
+static const struct shape_type red_square = {
+	.dispatcher = { .base = &square.dispatcher },
+	.colour = "red",
+};
+
+#define TYPE_WITH(slot) ASYNCORE_TYPE_WITH(&object, struct shape_type, slot, &shape.dispatcher)
+
+START_TEST(a_slot_of_a_class_of_ours_is_inherited)
+{
+	make(&red_square.dispatcher);
+	ck_assert_ptr_eq(TYPE_WITH(draw), &square);
+	ck_assert_int_eq(TYPE_WITH(draw)->draw(&object), 2);
+	ck_assert_ptr_eq(TYPE_WITH(colour), &red_square);
+	dispose_of_object();
+
+	make(&shape.dispatcher);
+	ck_assert_int_eq(TYPE_WITH(draw)->draw(&object), 1);
+	dispose_of_object();
+}
+END_TEST
+
+START_TEST(a_slot_that_no_class_fills_has_no_table)
+{
+	make(&square.dispatcher);
+	ck_assert_ptr_null(TYPE_WITH(colour));
+	dispose_of_object();
+}
+END_TEST
+
+START_TEST(a_chain_without_the_root_has_no_table)
+{
+	const size_t draw = offsetof(struct shape_type, draw);
+
+	ck_assert_ptr_null(asyncore_type_with(&asyncore_dispatcher_type, draw, &shape.dispatcher));
+	ck_assert_ptr_null(asyncore_type_with(&shape.dispatcher, draw, &square.dispatcher));
+	ck_assert_ptr_null(asyncore_type_with(&shape.dispatcher, draw, NULL));
+	ck_assert_ptr_null(asyncore_type_with(NULL, draw, &shape.dispatcher));
+}
+END_TEST
+
+START_TEST(a_class_is_a_subclass_of_itself_and_of_its_bases)
+{
+	ck_assert(asyncore_issubclass(&red_square.dispatcher, &red_square.dispatcher));
+	ck_assert(asyncore_issubclass(&red_square.dispatcher, &shape.dispatcher));
+	ck_assert(asyncore_issubclass(&red_square.dispatcher, &asyncore_dispatcher_type));
+	ck_assert(!asyncore_issubclass(&shape.dispatcher, &square.dispatcher));
+	ck_assert(!asyncore_issubclass(&shape.dispatcher, &asyncore_file_dispatcher_type));
+	ck_assert(!asyncore_issubclass(&shape.dispatcher, NULL));
+	ck_assert(!asyncore_issubclass(NULL, &shape.dispatcher));
+	ck_assert(!asyncore_issubclass(NULL, NULL));
+}
+END_TEST
+
+static void add_own_slots(Suite *suite)
+{
+	TCase *tc = suite_case(suite, "own slots");
+
+	tcase_add_test(tc, a_slot_of_a_class_of_ours_is_inherited);
+	tcase_add_test(tc, a_slot_that_no_class_fills_has_no_table);
+	tcase_add_test(tc, a_chain_without_the_root_has_no_table);
+	tcase_add_test(tc, a_class_is_a_subclass_of_itself_and_of_its_bases);
+}
+
 static void add_cases(Suite *suite)
 {
 	add_slots(suite);
@@ -1097,6 +1188,7 @@ static void add_cases(Suite *suite)
 	add_inheritance(suite);
 	add_refused(suite);
 	add_end(suite);
+	add_own_slots(suite);
 }
 
 SUITE_MAIN("methods", add_cases)
