@@ -89,14 +89,6 @@ static int greet(struct smtp_channel *channel)
 	return smtp_channel_reply(channel, line);
 }
 
-static bool is_subclass(const struct asyncore_dispatcher_type *type,
-			const struct asyncore_dispatcher_type *base)
-{
-	while (type != NULL && type != base)
-		type = type->base;
-	return type != NULL;
-}
-
 int smtp_channel_init(struct smtp_channel *channel, const struct smtp_channel_type *type,
 		      struct smtp_server *server, int fd, long long data_size_limit,
 		      struct asyncore_map *map, bool enable_SMTPUTF8, bool decode_data)
@@ -107,7 +99,7 @@ int smtp_channel_init(struct smtp_channel *channel, const struct smtp_channel_ty
 	int err;
 
 	if ((enable_SMTPUTF8 && decode_data) ||
-	    !is_subclass(&type->chat.dispatcher, &smtp_channel_type.chat.dispatcher))
+	    !asyncore_issubclass(&type->chat.dispatcher, &smtp_channel_type.chat.dispatcher))
 		return -EINVAL;
 	err = asyncore_ref(&server->dispatcher);
 	if (err < 0)

@@ -33,10 +33,10 @@ const struct smtp_server_type smtp_server_type = {
 	.channel_size = sizeof(struct smtp_channel),
 };
 
-static const struct smtp_server_type *base_of(const struct smtp_server_type *type)
-{
-	return (const struct smtp_server_type *)type->dispatcher.base;
-}
+/* The table of the server's class, or of the next base, that fills the slot. */
+#define TYPE_WITH(server, slot) \
+	ASYNCORE_TYPE_WITH(&(server)->dispatcher, struct smtp_server_type, slot, \
+			   &smtp_server_type.dispatcher)
 
 static int not_implemented(struct smtp_server *self, const struct smtp_message *message,
 			   const char **status)
@@ -48,11 +48,7 @@ static int not_implemented(struct smtp_server *self, const struct smtp_message *
 int smtp_server_process_message(struct smtp_server *server, const struct smtp_message *message,
 				const char **status)
 {
-	const struct smtp_server_type *type = (const void *)server->dispatcher.type;
-
-	while (type->process_message == NULL)
-		type = base_of(type);
-	return type->process_message(server, message, status);
+	return TYPE_WITH(server, process_message)->process_message(server, message, status);
 }
 
 /* --- making one ------------------------------------------------------------------------- */
@@ -120,12 +116,10 @@ int smtp_server_init(struct smtp_server *server, const struct smtp_server_type *
 		     long long data_size_limit, struct asyncore_map *map, bool enable_SMTPUTF8,
 		     bool decode_data)
 {
-	const struct asyncore_dispatcher_type *t = &type->dispatcher;
 	int err;
 
-	while (t != NULL && t != &smtp_server_type.dispatcher)
-		t = t->base;
-	if (t == NULL || (enable_SMTPUTF8 && decode_data))
+	if (!asyncore_issubclass(&type->dispatcher, &smtp_server_type.dispatcher) ||
+	    (enable_SMTPUTF8 && decode_data))
 		return -EINVAL;
 	err = asyncore_dispatcher_init(&server->dispatcher, &type->dispatcher, -1, map);
 	if (err < 0)
@@ -186,19 +180,15 @@ static int server_accepted(struct asyncore_dispatcher *d, int fd, const struct s
 			   socklen_t addrlen)
 {
 	struct smtp_server *server = (struct smtp_server *)d;
-	const struct smtp_server_type *class = (const void *)d->type, *size = class;
+	const struct smtp_server_type *type = TYPE_WITH(server, channel_class);
 	struct smtp_channel *channel;
 	int err = -ENOMEM;
 
 	if (smtp_debug_stream != NULL)
 		print_client(addr, addrlen);
-	while (class->channel_class == NULL)
-		class = base_of(class);
-	while (size->channel_size == 0)
-		size = base_of(size);
-	channel = calloc(1, size->channel_size);
+	channel = calloc(1, type->channel_size);
 	if (channel != NULL)
-		err = smtp_channel_init(channel, class->channel_class, server, fd,
+		err = smtp_channel_init(channel, type->channel_class, server, fd,
 					server->data_size_limit, asyncore_map(d),
 					server->enable_SMTPUTF8, server->decode_data);
 	if (err == 0)

@@ -187,7 +187,7 @@ struct smtp_server {
 	char *fqdn;		/* our own name, looked up once and not for every client */
 };
 
-/* A class of servers; NULL and 0 inherit.  The chain of bases must hold smtp_server_type. */
+/* A class of servers; NULL inherits.  The chain of bases must hold smtp_server_type. */
 struct smtp_server_type {
 	struct asyncore_dispatcher_type dispatcher;
 	/*
@@ -197,7 +197,7 @@ struct smtp_server_type {
 	 */
 	int (*process_message)(struct smtp_server *self, const struct smtp_message *message,
 			       const char **status);
-	/* The class of the channels, and the size of one.  [channel_class] */
+	/* The class of the channels, and with it the size of one.  [channel_class] */
 	const struct smtp_channel_type *channel_class;
 	size_t channel_size;
 };
