@@ -80,11 +80,10 @@ class CommandLineTests(unittest.TestCase):
     def test_what_cannot_start(self):
         for words, said in ((["-c", "NoServer"], 'no class "NoServer"'),
                             (["-u"], "PureProxy does not support SMTPUTF8."),
-                            (["-n", "127.0.0.1:70000"], "Invalid argument"),
-                            (["-n", "no.such.host.invalid:0"], "No such file or directory")):
+                            (["-n", "127.0.0.1:70000"], "Invalid argument")):
             with self.subTest(words=words):
                 status, text = run([program] + words)
-                self.assertEqual((status, text.split(": ", 1)[1]), (1, said + "\n"))
+                self.assertEqual((status, text.split(": ", 1)[-1]), (1, said + "\n"))
 
     def start(self, *words):
         """The program, and its port."""
