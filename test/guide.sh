@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 
-# The porting guide, asyncore_porting(7): all of its C compiles, what has a test in test/guide
-# does what the guide says, and Python reads its Python.
+# The porting guide, asyncore_porting(7): all names that it gives are there, all of its C
+# compiles, what has a test in test/guide does what the guide says, and Python reads its Python.
 #
 # In the page, a comment before a literal block says what that is:
 #
@@ -12,6 +12,8 @@
 # Environment: srcdir; CC ...; PYTHON (python3).
 
 set -u
+LC_ALL=C
+export LC_ALL
 : "${srcdir:=.}" "${PYTHON:=python3}" "${CC:=cc}" "${CFLAGS=}" "${CPPFLAGS=}" "${LDFLAGS=}"
 
 page=$srcdir/doc/man/asyncore_porting.7
@@ -48,6 +50,14 @@ awk -v dir="$dir" -v page="$page" '
 	$1 == ".\\\"" && $2 == "Python" { kind = $2; file = dir "/Python/" FNR ".py" }
 ' "$page" >"$dir/unmarked"
 test -s "$dir/unmarked" && fail "$(cat "$dir/unmarked")"
+
+# Names that stand in the text are not seen by a compiler.
+sed -e 's/asyncore_porting//' -e 's/ASYNCORE_PORTING//' "$page" | tr -c 'A-Za-z0-9_' '\n' |
+	grep -E -x '(asyncore|async_chat|asynchat)_[a-z0-9_]+|ASYNC[A-Z_]+' | sort -u >"$dir/names"
+cat "$srcdir"/include/*.h "$srcdir"/doc/man/*.3 | tr -c 'A-Za-z0-9_' '\n' | sort -u >"$dir/known"
+comm -23 "$dir/names" "$dir/known" >"$dir/unknown"
+test -s "$dir/unknown" && fail "names that are not there:" $(cat "$dir/unknown")
+echo "$(wc -l <"$dir/names") names"
 
 # ---- Python ----
 
