@@ -4,6 +4,7 @@
 #
 #	services.py PROGRAMS ORIGINALS		the directories of the two
 
+import fcntl
 import os
 import re
 import select
@@ -294,6 +295,29 @@ def command_socket(argv, path):
     os.unlink(path)
 
 
+def is_waiting_for_lock(process):
+    with open('/proc/locks') as locks:
+        return any(re.search(r'-> FLOCK .* %d ' % process.pid, line) for line in locks)
+
+
+def command_lock(argv, path):
+    """A server waits until another one that starts listens, and does not replace it then."""
+    directory = os.open(os.path.dirname(path), os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    other = socket.socket(socket.AF_UNIX)
+    other.bind(path)                    # and does not listen yet
+    with subprocess.Popen([*argv, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:
+        while not is_waiting_for_lock(process):
+            equal(select.select([process.stdout], [], [], 0.05)[0], [])
+        other.listen(1)
+        os.close(directory)
+        out, complaint = process.communicate(timeout=LIMIT)
+    assert out == '' and 'Address already in use' in complaint, complaint
+    other.close()
+    os.unlink(path)
+
+
 def command_race(argv, path):
     """Of servers that start at once on a stale socket one wins, and can be reached."""
     with starts(argv, path):
@@ -375,8 +399,8 @@ def test_command():
     with tempfile.TemporaryDirectory(prefix='services.') as directory:
         path = os.path.join(directory, 'socket')
         for argv in kinds('command_server'):
-            for test in (command_dialogue, command_clients, command_socket, command_race,
-                         command_limits, command_end):
+            for test in (command_dialogue, command_clients, command_socket, command_lock,
+                         command_race, command_limits, command_end):
                 test(argv, path)
         command_farewell(next(kinds('command_server')), path)   # Python's has no timers
         equal(os.listdir(directory), [])
