@@ -54,6 +54,17 @@ class Server:
         return out
 
 
+class Running(subprocess.Popen):
+    """A process that does not outlive its test."""
+
+    def __init__(self, argv):
+        super().__init__(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def __exit__(self, *why):
+        self.kill()
+        super().__exit__(*why)
+
+
 def client(argv, *arguments):
     """Status, lines and complaints of a client."""
     run = subprocess.run([*argv, *map(str, arguments)], timeout=LIMIT, text=True,
@@ -143,8 +154,7 @@ def udp_loss():
     for argv in kinds('udp_time_client'):
         with udp() as peer:
             port = peer.getsockname()[1]
-            with subprocess.Popen([*argv, '0.1', '300', str(port)], text=True,
-                                  stdout=subprocess.PIPE) as process:
+            with Running([*argv, '0.1', '300', str(port)]) as process:
                 peer.recv(100)
                 question, address = peer.recvfrom(100)
                 for answer in b'', b'x', question, b'1' + question + b' 1', question + b'1 2':
@@ -306,8 +316,7 @@ def command_lock(argv, path):
     fcntl.flock(directory, fcntl.LOCK_EX)
     other = socket.socket(socket.AF_UNIX)
     other.bind(path)                    # and does not listen yet
-    with subprocess.Popen([*argv, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as process:
+    with Running([*argv, path]) as process:
         while not is_waiting_for_lock(process):
             equal(select.select([process.stdout], [], [], 0.05)[0], [])
         other.listen(1)
