@@ -133,10 +133,12 @@ int main(int argc, char **argv)
 	err = command_client_init(&client, argv[1], argv + 2, argc - 2);
 	if (err >= 0)
 		err = asyncore_loop(ASYNCORE_TIMEOUT, false, NULL, -1);
-	if (err < 0)
+	if (err < 0) {
 		fprintf(stderr, "command_client: %s\n", strerror(-err));
-	else if (client.left > 0)
+		asyncore_close(&client.chat.dispatcher);	/* it may be in no map */
+	} else if (client.left > 0) {
 		fprintf(stderr, "command_client: %d commands were not answered\n", client.left);
+	}
 	asyncore_map_free(NULL);
 	return err < 0 || client.left > 0 || client.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -298,8 +298,8 @@ static int command_server_accepted(struct asyncore_dispatcher *self, int fd,
 	}
 	handler->server = (struct command_server *)self;
 	asyncore_ref(self);
-	async_chat_set_incoming_limit(&handler->chat, LONGEST_LINE);
-	if (async_chat_set_terminator(&handler->chat, "\n", 1) < 0)
+	if (async_chat_set_incoming_limit(&handler->chat, LONGEST_LINE) < 0 ||
+	    async_chat_set_terminator(&handler->chat, "\n", 1) < 0)
 		asyncore_close(&handler->chat.dispatcher);
 	return 0;
 }
@@ -327,6 +327,18 @@ static int command_server_close(struct asyncore_dispatcher *self)
 	return asyncore_dispatcher_close(self);
 }
 
+/*
+ *	    def handle_close(self):
+ *	        self.stop()
+ *
+ * Only an error of the listening socket comes here.  Without it there is nothing to go on for,
+ * but the loop would, because of the trigger.
+ */
+static int command_server_handle_close(struct asyncore_dispatcher *self)
+{
+	return command_server_stop((struct command_server *)self);
+}
+
 static void command_server_dispose(struct asyncore_dispatcher *self)
 {
 	struct command_server *server = (struct command_server *)self;
@@ -343,6 +355,7 @@ static const struct asyncore_dispatcher_type command_server_type = {
 	.base = &asyncore_dispatcher_type,
 	.name = "CommandServer",
 	.readable = command_server_readable,
+	.handle_close = command_server_handle_close,
 	.handle_accepted = command_server_accepted,
 	.close = command_server_close,
 	.dispose = command_server_dispose,
@@ -503,10 +516,11 @@ static void free_end_trigger(void)
 
 static int say_farewell(struct asyncore_dispatcher *channel, void *arg)
 {
-	int err = async_chat_close_when_done((struct async_chat *)channel);
-
 	(void)arg;
-	return err < 0 ? err : asyncore_set_idle_timeout(channel, longest_farewell);
+	if (async_chat_close_when_done((struct async_chat *)channel) < 0 ||
+	    asyncore_set_idle_timeout(channel, longest_farewell) < 0)
+		asyncore_close(channel);
+	return 0;
 }
 
 /*
@@ -550,10 +564,12 @@ int main(int argc, char **argv)
 		printf("listening at %s\n", server.path);
 		err = asyncore_loop(ASYNCORE_TIMEOUT, false, NULL, -1);
 	}
-	if (err >= 0)
+	if (err >= 0) {
 		printf("stopped after %lu commands\n", server.count);
-	else
+	} else {
 		fprintf(stderr, "command_server: %s\n", strerror(-err));
+		asyncore_close(&server.dispatcher);	/* it may be in no map */
+	}
 	free_end_trigger();
 	asyncore_map_free(NULL);
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

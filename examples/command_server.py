@@ -117,6 +117,9 @@ class CommandServer(asyncore.dispatcher):
             self.file = None
         asyncore.dispatcher.close(self)
 
+    def handle_close(self):
+        self.stop()
+
     def stop(self):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         end_trigger.close()

@@ -188,9 +188,12 @@ int main(int argc, char **argv)
 	clients = calloc(count, sizeof *clients);
 	if (clients == NULL)
 		err = -ENOMEM;
-	for (i = 0; i < count && err >= 0; i++)
+	for (i = 0; i < count && err >= 0; i++) {
 		err = time_client_init(&clients[i], "127.0.0.1", atoi(argv[3 + i]),
 				       atof(argv[1]), atoi(argv[2]));
+		if (err < 0)
+			asyncore_close(&clients[i].dispatcher);		/* it may be in no map */
+	}
 	if (err >= 0)
 		err = asyncore_loop(ASYNCORE_TIMEOUT, false, NULL, -1);
 	if (err < 0)

@@ -137,8 +137,10 @@ int main(int argc, char **argv)
 		print_address(&server);
 		err = asyncore_loop(ASYNCORE_TIMEOUT, false, NULL, -1);
 	}
-	if (err < 0)
+	if (err < 0) {
 		fprintf(stderr, "udp_time_server: %s\n", strerror(-err));
+		asyncore_close(&server);	/* it may be in no map */
+	}
 	asyncore_map_free(NULL);
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
