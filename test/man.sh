@@ -270,8 +270,6 @@ for page in "$man"/*.3; do
 done >"$dir/undeclared"
 complain "in NAME, but not in SYNOPSIS" "$dir/undeclared"
 
-# The porting guide is a page that comes from elsewhere.
-echo asyncore_porting.7 >>"$dir/manuals"
 told reference | sort -u | grep -e '^async' -e '^ASYNC' -e '^libasync' |
 	grep -v -x -F -f "$dir/manuals" >"$dir/dangling"
 complain "references to no page" "$dir/dangling"

@@ -6,8 +6,8 @@
 #	examples.sh		a sample
 #	examples.sh long	all of them
 #
-# The examples that fail are in test/faults, linked with inject.c; the server that clients ask
-# is in examples.  Environment: srcdir.
+# The examples that fail are in test/faults, linked with inject.c; the servers that clients ask
+# are in examples.  Environment: srcdir.
 
 set -u
 : "${srcdir:=.}"
@@ -20,8 +20,8 @@ if ! command -v bash >/dev/null; then
 	exit 77
 fi
 dir=$(mktemp -d "${TMPDIR:-/tmp}/faults.XXXXXX") || exit 99
-server=
-trap 'test -z "$server" || kill -KILL "$server" 2>/dev/null; rm -rf "$dir"' EXIT
+servers=
+trap 'test -z "$servers" || kill -KILL $servers 2>/dev/null; rm -rf "$dir"' EXIT
 trap 'exit 1' HUP INT TERM
 FAULT_HITS=$dir/hits
 export FAULT_HITS
@@ -45,14 +45,30 @@ while [ $i -lt 40 ]; do
 	i=$((i + 1))
 done >"$dir/pages/long"
 
-examples/http_server -p 0 "$dir/pages" >"$dir/said" 2>/dev/null &
-server=$!
-i=0
-until grep -q '[0-9]' "$dir/said" || [ $i -eq 100 ]; do
-	sleep 0.1
-	i=$((i + 1))
-done
-port=$(sed -n 's/.*[^0-9]\([0-9][0-9]*\)[^0-9]*$/\1/p' "$dir/said")
+# start SAID SERVER [ARGUMENT...]: until it says something
+start()
+{
+	said=$1
+	shift
+	"$@" >"$said" 2>/dev/null &
+	servers="$servers $!"
+	i=0
+	until grep -q . "$said" || [ $i -eq 100 ]; do
+		sleep 0.1
+		i=$((i + 1))
+	done
+}
+
+# port SAID
+port()
+{
+	sed -n 's/.*[^0-9]\([0-9][0-9]*\)[^0-9]*$/\1/p' "$1"
+}
+
+start "$dir/said" examples/http_server -p 0 "$dir/pages"
+port=$(port "$dir/said")
+start "$dir/said_udp" examples/udp_time_server
+start "$dir/said_command" examples/command_server "$dir/socket"
 
 # Half of them beside the other half.
 {
@@ -70,6 +86,9 @@ hello
 		external test/faults/fetch -t 8 "http://127.0.0.1:$port/hello" \
 			"http://127.0.0.1:$port/long"
 	fi
+	unset FAULT_SAME
+	external test/faults/udp_time_client 0.2 20 "$(port "$dir/said_udp")"
+	external test/faults/command_client "$dir/socket" 'set a b' 'get a' status
 } >"$dir/first" 2>&1 &
 {
 	FAULT_PORTS=2
@@ -85,9 +104,9 @@ hello
 } >"$dir/second" 2>&1
 wait $!
 cat "$dir/first" "$dir/second"
-kill "$server"
-wait "$server"
-server=
+kill $servers
+wait $servers 2>/dev/null
+servers=
 
 echo "points hit, by kind:"
 sort "$FAULT_HITS" | uniq -c | awk '{ printf "  %-16s %6d\n", $2, $1 }'
