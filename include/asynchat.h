@@ -159,6 +159,22 @@ ASYNCORE_API char *async_chat_get_data(struct async_chat *chat, size_t *len);
 /* The most that the default collector keeps, in bytes; 0, the default, for no limit. */
 ASYNCORE_API int async_chat_set_incoming_limit(struct async_chat *chat, size_t limit);
 
+/*
+ * Take no more input, for whoever must wait for something (an answer of another server, the
+ * end of a slow job) before the next line: nothing is received, and nothing delivered, not even
+ * the rest of the same input when a callback pauses it; only the found_terminator() that belongs
+ * to a piece being collected still comes.  The channel is not readable(), so the end of the
+ * connection shows when the input goes on.  A pause lasts over close() and a new connection.
+ *
+ * _resume_: go on.  What has waited is worked off in this call, before anything more is
+ * received, with handle_error() as in a read event; if a callback of this input is running,
+ * when that returns.  Without a pause it does nothing.  Returns 0; ASYNCORE_EXIT_NOW; or what a
+ * handle_error() raised.
+ * Errors: -EINVAL.  [Python has none: programs overrode readable(), and kept the rest by hand]
+ */
+ASYNCORE_API int async_chat_pause_input(struct async_chat *chat);
+ASYNCORE_API int async_chat_resume_input(struct async_chat *chat);
+
 /* ------------------------------------------------------------------------------- */
 /* Output                                                                          */
 /* ------------------------------------------------------------------------------- */

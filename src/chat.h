@@ -49,10 +49,12 @@ struct async_chat_state {
 	struct fifo fifo;
 	struct chat_extra *extra;
 	uint16_t descriptor;		/* which one the input so far came from */
-	uint32_t turn;			/* counts settings of the terminator */
+	uint32_t turn;			/* counts settings of the terminator, and pauses */
 	uint8_t kind;			/* enum async_chat_terminator_kind */
 	bool collecting;		/* collect_incoming_data() is running */
 	bool waits_for_collector;	/* ... and input has to wait for it */
+	bool paused;			/* input has to wait until the program says otherwise */
+	bool catching_up;		/* what has waited comes before more is received */
 	bool gather;			/* push() may wait while input is worked off */
 	bool sending;			/* initiate_send() is running */
 	bool limit_reached;

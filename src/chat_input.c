@@ -398,7 +398,7 @@ static int work_off(struct async_chat *chat, struct chat_reading *in)
 	bool was_found = true;
 	int r = 0;
 
-	while (r >= 0 && goes_on(chat, in) &&
+	while (r >= 0 && goes_on(chat, in) && !state->paused &&
 	       (in->len > 0 || (was_found && has_more(state))))
 		r = work_piece(chat, in, &own, &was_found);
 
@@ -434,7 +434,7 @@ int async_chat_readable(struct asyncore_dispatcher *d)
 {
 	struct async_chat_state *state = state_of((struct async_chat *)d);
 
-	return state != NULL ? !state->waits_for_collector : -EINVAL;
+	return state != NULL ? !state->waits_for_collector && !state->paused : -EINVAL;
 }
 
 /* Bytes that come before what is received next: held back, and not worked off by the
@@ -516,7 +516,8 @@ static int receive(struct async_chat *chat, size_t size)
 
 	if (buffer == NULL)
 		return ASYNCORE_RAISE(&chat->dispatcher, -ENOMEM);
-	n = r = asyncore_recv(&chat->dispatcher, buffer + room, size);
+	n = r = state->catching_up ? 0 : asyncore_recv(&chat->dispatcher, buffer + room, size);
+	state->catching_up = false;
 	if (n > 0 && state->descriptor != c->opens) {
 		/* A new connection: nothing of the old one is a part of it. */
 		chat_forget_input(state);
@@ -546,6 +547,9 @@ int async_chat_handle_read(struct asyncore_dispatcher *d)
 		state->waits_for_collector = true;
 		return asyncore_touch(d);
 	}
+	/* An event that had come before the pause; it comes again. */
+	if (state->paused)
+		return 0;
 	channel_hold(c);
 	r = receive(chat, state->extra != NULL && state->extra->in_size > 0
 			  ? state->extra->in_size : c->methods->slot.ac_in_buffer_size);
@@ -553,4 +557,36 @@ int async_chat_handle_read(struct asyncore_dispatcher *d)
 	flushed = state->reading == NULL ? chat_flush(d) : 0;
 	channel_release(c);
 	return r < 0 ? r : flushed;
+}
+
+/* --- pausing ----------------------------------------------------------------------- */
+
+int async_chat_pause_input(struct async_chat *chat)
+{
+	struct async_chat_state *state = state_of(chat);
+
+	if (state == NULL)
+		return -EINVAL;
+	state->paused = true;
+	state->turn++;
+	map_touch(chat->dispatcher.channel);
+	return 0;
+}
+
+int async_chat_resume_input(struct async_chat *chat)
+{
+	struct async_chat_state *state = state_of(chat);
+
+	if (state == NULL)
+		return -EINVAL;
+	if (!state->paused)
+		return 0;
+	state->paused = false;
+	map_touch(chat->dispatcher.channel);
+	/* The end of the file may have come meanwhile, but not before what was kept. */
+	if (state->reading != NULL || take_over(state, NULL) == 0 ||
+	    chat->dispatcher.channel->fd < 0)
+		return 0;
+	state->catching_up = true;
+	return asyncore_read(&chat->dispatcher);
 }

@@ -18,8 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int channel_readable(struct asyncore_dispatcher *d);
-static int channel_recv(struct asyncore_dispatcher *d, void *buffer, size_t len);
 static void channel_dispose(struct asyncore_dispatcher *d);
 
 static const struct smtp_command commands[] = {
@@ -34,9 +32,6 @@ const struct smtp_channel_type smtp_channel_type = {
 		.dispatcher = {
 			.base = &async_chat_type.dispatcher,
 			.name = "SMTPChannel",
-			.flags = ASYNCORE_PREDICATES_STABLE,
-			.readable = channel_readable,
-			.recv = channel_recv,
 			.dispose = channel_dispose,
 			.dealloc = asyncore_dealloc_free,
 			.ac_in_buffer_size = 65536,
@@ -132,7 +127,6 @@ static void channel_dispose(struct asyncore_dispatcher *d)
 	free(channel->peer.bytes);
 	free(channel->seen_greeting.bytes);
 	free(channel->mailfrom.bytes);
-	free(channel->held.bytes);
 	smtp_list_clear(&channel->rcpttos);
 	smtp_list_clear(&channel->mail_options);
 	smtp_list_clear(&channel->rcpt_options);
@@ -171,9 +165,6 @@ int smtp_channel_collect(struct async_chat *self, const void *data, size_t len)
 	struct smtp_channel *channel = (struct smtp_channel *)self;
 	long long limit = 0;
 
-	if (channel->waiting)
-		return ASYNCORE_RAISE(&self->dispatcher,
-				      smtp_string_append(&channel->held, data, len));
 	if (channel->smtp_state == SMTP_COMMAND)
 		limit = (long long)(channel->mail_size_limit > channel->command_size_limit
 				    ? channel->mail_size_limit : channel->command_size_limit);
@@ -286,7 +277,7 @@ static int found_message(struct smtp_channel *channel, char *data, size_t len)
 		return ASYNCORE_RAISE(&channel->chat.dispatcher, r);
 	if (r == SMTP_LATER) {
 		channel->waiting = true;
-		return async_chat_set_terminator_none(&channel->chat);
+		return async_chat_pause_input(&channel->chat);
 	}
 	r = set_post_data_state(channel);
 	return r < 0 ? r : smtp_channel_reply(channel, status != NULL ? status : "250 OK");
@@ -328,48 +319,20 @@ int smtp_channel_found_terminator(struct async_chat *self)
 
 /* --- replying later ---------------------------------------------------------------------- */
 
-/*
- * While a reply is to come nothing is read, and what came together with the end of the
- * message is held.  Afterwards it is received once more, so that it takes the way of all
- * input.
- */
-static int channel_readable(struct asyncore_dispatcher *d)
-{
-	return ((struct smtp_channel *)d)->waiting ? 0 : async_chat_readable(d);
-}
-
-static int channel_recv(struct asyncore_dispatcher *d, void *buffer, size_t len)
-{
-	struct smtp_string *held = &((struct smtp_channel *)d)->held;
-
-	if (held->len == 0)
-		return asyncore_dispatcher_recv(d, buffer, len);
-	if (len > held->len)
-		len = held->len;
-	memcpy(buffer, held->bytes, len);
-	held->len -= len;
-	memmove(held->bytes, held->bytes + len, held->len);
-	return (int)len;
-}
-
 int smtp_channel_finish(struct smtp_channel *channel, int result, const char *status)
 {
 	struct asyncore_dispatcher *self = &channel->chat.dispatcher;
-	int r;
 
 	if (!channel->waiting || asyncore_socket(self) < 0)
 		return 0;
 	channel->waiting = false;
-	r = asyncore_touch(self);
 	if (result >= 0)
 		result = set_post_data_state(channel);
 	if (result >= 0)
 		result = smtp_channel_reply(channel, status != NULL ? status : "250 OK");
 	if (result < 0) {
 		ASYNCORE_RAISE(self, result);
-		return asyncore_handle_error(self);
+		result = asyncore_handle_error(self);
 	}
-	while (r == 0 && channel->held.len > 0 && !channel->waiting && asyncore_socket(self) >= 0)
-		r = asyncore_read(self);
-	return r;
+	return result < 0 ? result : async_chat_resume_input(&channel->chat);
 }

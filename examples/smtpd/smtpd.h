@@ -93,7 +93,6 @@ struct smtp_channel {
 	size_t mail_size_limit;			/* more for MAIL once EHLO was said */
 
 	bool waiting;				/* for smtp_channel_finish() */
-	struct smtp_string held;		/* input that has come meanwhile */
 };
 
 /*

@@ -74,7 +74,16 @@ class Server:
         return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
 
     def output(self):
-        """What was printed since the last time."""
+        """What was printed since the last time.  It may come after the end of a connection,
+        but not after the greeting of the next one."""
+        try:
+            with self.connect() as sock:
+                sock.recv(1)
+        except OSError:
+            pass
+        return self.printed()
+
+    def printed(self):
         data = os.pread(self.file.fileno(), 1 << 30, self.seen)
         self.seen += len(data)
         text = data.decode("utf-8", "backslashreplace")
@@ -91,7 +100,7 @@ class Server:
         errors = self.process.stderr.read()
         status = self.process.wait(PATIENCE)
         sys.stderr.write(errors.decode("utf-8", "backslashreplace"))
-        rest = self.output()
+        rest = self.printed()
         self.process.stderr.close()
         self.file.close()
         return rest, status
