@@ -711,7 +711,12 @@ static void output(struct object *o)
 		async_chat_discard_buffers(&o->is.chat);
 		break;
 	default:
-		async_chat_set_terminator_count(&o->is.chat, what % 20);
+		if (what & 0x80)
+			must(async_chat_pause_input(&o->is.chat) == 0);
+		else if (what & 0x40)
+			must(async_chat_resume_input(&o->is.chat) <= 0);
+		else
+			async_chat_set_terminator_count(&o->is.chat, what % 20);
 		break;
 	}
 }
