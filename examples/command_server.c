@@ -378,7 +378,7 @@ static void remove_stale(const char *path)
 
 	if (strlen(path) >= sizeof un.sun_path)
 		return;		/* bind will say so */
-	strcpy(un.sun_path, path);
+	memcpy(un.sun_path, path, strlen(path));
 	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (probe < 0)
 		return;

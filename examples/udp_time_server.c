@@ -113,7 +113,7 @@ static int time_server_init(struct asyncore_dispatcher *self, const char *host, 
  */
 static void print_address(const struct asyncore_dispatcher *server)
 {
-	struct sockaddr_in in;
+	struct sockaddr_in in = { .sin_family = AF_INET };
 	socklen_t len = sizeof in;
 	char host[INET_ADDRSTRLEN];
 

@@ -173,9 +173,9 @@ void channel_end_timers(struct asyncore_channel *c, struct asyncore_map *map)
 
 void channel_came(struct asyncore_channel *c, struct asyncore_map *from)
 {
-	struct timer *t = channel_timers(c);
-
 	if (has_idle(c)) {
+		struct timer *t = c->extra->timers;
+
 		timers_unnumber(&from->timers, t);
 		t->map = c->map;
 		t->made = t->map->timers.made++;
